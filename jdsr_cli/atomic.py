@@ -1,4 +1,8 @@
-"""Atomic writing: a file appears under its name only when it is complete."""
+"""Atomic writing: files and folders appear under their names when they are complete.
+
+What has appeared stays after a loss of power: content is flushed to the disk, then renamed, then
+the folder of the name is flushed. Only after that may anything be removed that it was made from.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from pathlib import Path
 
 from jdsr_cli.errors import JdsrError, OutputError
 from jdsr_cli.file_names import shortened
+from jdsr_cli.renames import rename_new
 
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "Free some space or choose another --out."),
@@ -28,6 +33,9 @@ _REASONS = {
 }
 
 
+_UNFLUSHED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+"""Errors of file systems that do not flush folders."""
+_FOR_FLUSH = os.O_RDWR if os.name == "nt" else os.O_RDONLY
 _STEM_ROOM = 80
 """Bytes of the stem of a file in the name of the incomplete one."""
 
@@ -83,19 +91,110 @@ def create_partial(path: Path) -> Path:
     return partial
 
 
-def publish(partial: Path, path: Path) -> None:
-    """Flush `partial` to the disk and rename it to `path`, in one step.
+def flush_file(path: Path) -> None:
+    """Wait until the content of a file is on the disk; OSError if the disk refuses."""
+    descriptor = os.open(path, _FOR_FLUSH)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the file system can do that.
+
+    Raises:
+        OSError: The folder is missing, or the disk refuses.
+
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except PermissionError:
+        return  # Windows opens no folders; others may let names be written and not read
+    try:
+        os.fsync(descriptor)
+    except OSError as fault:
+        if fault.errno not in _UNFLUSHED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """Flush all files in a folder, then the folders, the innermost first; links are not followed.
+
+    Raises:
+        OSError: A folder cannot be listed, or the disk refuses.
+
+    """
+    folders = [folder]
+    for one in folders:
+        with os.scandir(one) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    flush_file(Path(entry.path))
+    for one in reversed(folders):
+        flush_folder(one)
+
+
+def make_folders(folder: Path) -> None:
+    """Create a folder with its parents, whose names are then on the disk.
+
+    Raises:
+        OSError: It cannot be created.
+
+    """
+    created = []
+    for one in (folder, *folder.parents):
+        if one.exists():
+            break
+        created.append(one)
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in created:
+        flush_folder(one.parent)
+
+
+def publish(partial: Path, path: Path, *, replace: bool = True) -> None:
+    """Flush `partial` to the disk, rename it to `path` in one step, and flush the folder.
+
+    Args:
+        partial: The complete file.
+        path: Its name.
+        replace: Whether a file of that name is replaced.
 
     Raises:
         OutputError: The file cannot be flushed or renamed; the caller removes `partial`.
 
     """
     try:
-        with partial.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        partial.replace(path)
+        flush_file(partial)
+        if replace:
+            partial.replace(path)
+        else:
+            rename_new(partial, path)
+        flush_folder(path.parent)
     except OSError as exc:
         raise output_error(exc, path) from exc
+
+
+def publish_folder(folder: Path, target: Path) -> None:
+    """Flush a folder with all that it contains, rename it, and flush the folders of both names.
+
+    Args:
+        folder: The complete folder.
+        target: Its name, which nothing may have.
+
+    Raises:
+        FileExistsError: Something has the name.
+        OSError: The file system refuses.
+
+    """
+    flush_tree(folder)
+    rename_new(folder, target)
+    flush_folder(target.parent)
+    flush_folder(folder.parent)
 
 
 HIDDEN_FOLDER = ".jdsr"
@@ -110,7 +209,7 @@ def prepare_folder(out: Path) -> Path:
 
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folders(out)
         with tempfile.TemporaryFile(dir=out) as probe:
             probe.write(b"jdsr")
             probe.flush()
@@ -124,7 +223,7 @@ def prepare_folder(out: Path) -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
+def atomic_file(path: Path, *, make_folder: bool = False, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary file beside `path`; it is renamed to `path` when the block succeeds.
 
     Until then a file at `path` is unchanged, so readers see either the old or the new content.
@@ -133,20 +232,21 @@ def atomic_file(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
     Args:
         path: The file.
         make_folder: Whether to create missing parent folders.
+        replace: Whether a file of that name is replaced, also one that appears in the meantime.
 
     Raises:
-        OutputError: The folder is missing, full or read-only.
+        OutputError: The folder is missing, full or read-only, or the name is taken.
 
     """
     if make_folder:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(path.parent)
         except OSError as exc:
             raise output_error(exc, path) from exc
     partial = create_partial(path)
     try:
         yield partial
-        publish(partial, path)
+        publish(partial, path, replace=replace)
     except OSError as exc:
         raise exc if isinstance(exc, JdsrError) else output_error(exc, path) from exc
     finally:

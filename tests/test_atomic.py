@@ -1,6 +1,5 @@
 """Files are written completely or not at all."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,20 +68,6 @@ def test_a_killed_process_leaves_the_old_content(tmp_path: Path) -> None:
     clear_partials(tmp_path)
     assert not partial.exists()
     assert path.read_text() == "old"
-
-
-def test_the_content_is_flushed_before_the_file_is_renamed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, steps = tmp_path / "a.bin", []
-    fsync, replace = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda number: steps.append("flush") or fsync(number))
-    monkeypatch.setattr(
-        Path, "replace", lambda self, to: steps.append("rename") or replace(self, to)
-    )
-    with atomic_file(path) as temporary:
-        temporary.write_text("x")
-    assert steps == ["flush", "rename"]
 
 
 def test_a_folder_that_cannot_be_created_is_an_output_error(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ def write_plan(plan: RunPlan) -> None:
     for one in plan.inputs:
         if one.error is None:
             write_line(_planned_line(one))
+            for note in one.notes:
+                write_line(f"    {note}")
         else:
             write_error(one.error)
     todo = [one for one in plan.inputs if one.state in ("new", "resume")]

@@ -28,6 +28,7 @@ from jdsr_cli.datasets.face_set import (
     find_prepared,
     load_prepared,
     output_errors,
+    write_array,
     write_json,
 )
 from jdsr_cli.errors import DatasetError, InputMissingError
@@ -272,7 +273,7 @@ def _write_cache(stem: Path, files: list[Path], folder: Path, progress: Progress
                 raise DatasetError("no faces found", where=files[0])
         for suffix, points in ((".npy", table.landmarks), (".heat.npy", table.heat_points)):
             stacked = np.stack([points[key] for key in keys]).astype(np.float32)
-            np.save(stem.with_suffix(suffix), stacked)
+            write_array(stem.with_suffix(suffix), stacked)
     finally:
         progress.end("reading faces")
     names = table.identities

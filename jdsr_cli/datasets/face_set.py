@@ -92,6 +92,17 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array as .npy, atomically.
+
+    Raises:
+        OutputError: The file cannot be written.
+
+    """
+    with atomic_file(path) as partial, partial.open("wb") as file:
+        np.save(file, array)
+
+
 SETTINGS_FILE = "settings.json"
 FORMAT = "jdsr prepared faces 1"
 SKIPPED_FILE = "skipped.csv"

@@ -31,6 +31,7 @@ from jdsr_cli.datasets.face_set import (
     find_prepared,
     load_prepared,
     output_errors,
+    write_array,
     write_json,
 )
 from jdsr_cli.datasets.shards import (
@@ -258,8 +259,8 @@ def _join(files: SetFiles, paths: Sequence[Path], labelled: bool, progress: Prog
             f"{files.split}: {len(skipped)} of {len(skipped) + len(keys)} pictures skipped, "
             f"see {files.folder / SKIPPED_FILE}"
         )
-    np.save(files.landmarks, np.concatenate(landmarks))
-    np.save(files.heat_points, np.concatenate(heat_points))
+    write_array(files.landmarks, np.concatenate(landmarks))
+    write_array(files.heat_points, np.concatenate(heat_points))
     stored_identities = identities if any(identities) else None
     write_json(files.index, {"keys": keys, "identities": stored_identities, "parsing": labelled})
     shutil.rmtree(files.shards)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.atomic import HIDDEN_FOLDER, clear_partials
 from jdsr_cli.demo.clip import WALKS, ClipSettings, Walk, build_clip
-from jdsr_cli.errors import OutputError, UsageError
+from jdsr_cli.errors import InputError, OutputError, UsageError
+from jdsr_cli.evidence import read_manifest, sha256_file
 from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.media import Image, read_image, write_image
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration import InputResult, restore
+from jdsr_cli.restoration.finished_result import is_result
+from jdsr_cli.restoration.workspace import HIDDEN_NAME
 from jdsr_cli.settings import RestoreSettings
 
 _NEAR = 0.5
@@ -233,6 +238,7 @@ def _folder(out: Path, *, force: bool) -> Iterator[Path]:
                 hint="Add --force to replace an earlier demo in it, or choose another --out.",
             )
         created = not out.exists()
+        _check_earlier(out)
         out.mkdir(parents=True, exist_ok=True)
     except OutputError:
         raise
@@ -246,5 +252,40 @@ def _folder(out: Path, *, force: bool) -> Iterator[Path]:
         yield out
     except BaseException:
         if created:
-            shutil.rmtree(out, ignore_errors=True)
+            _remove_demo(out)
         raise
+
+
+def _remove_demo(out: Path) -> None:
+    """Remove what the demo has written, and the folder if it holds nothing else."""
+    result = out / Path(CLIP).stem
+    unfinished = out / HIDDEN_NAME.format(result.name)
+    for folder in (unfinished, out / HIDDEN_FOLDER, *([result] if is_result(result) else [])):
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        for file in (CLIP, SHEET):
+            (out / file).unlink(missing_ok=True)
+        clear_partials(out)
+        out.rmdir()
+
+
+def _check_earlier(out: Path) -> None:
+    """Check that the files that the demo replaces are those of an earlier one.
+
+    Raises:
+        OutputError: They are not.
+
+    """
+    clip, sheet = out / CLIP, out / SHEET
+    result = out / clip.stem
+    if not os.path.lexists(clip) and not os.path.lexists(sheet):
+        return
+    known = read_manifest(result).get("input") if is_result(result) else None
+    with suppress(InputError):
+        if isinstance(known, dict) and known.get("sha256") == sha256_file(clip):
+            return
+    raise OutputError(
+        f"{CLIP} or {SHEET} is here and not of an earlier demo",
+        where=out,
+        hint="Move it away, or choose another --out.",
+    )

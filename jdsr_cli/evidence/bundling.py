@@ -96,7 +96,7 @@ def bundle(
         _require_recorded(one)
     stored = [StoredResult(path, progress) for path in results]
     with (
-        atomic_file(target) as partial,
+        atomic_file(target, replace=False) as partial,
         zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive,
     ):
         left_out = 0

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.file_names import as_text
 from jdsr_cli.media import MediaInfo
@@ -168,9 +169,10 @@ class Manifest:
     """Certificate and files of the content credentials; None if nothing is signed."""
 
     def write(self, path: Path) -> None:
-        """Write the manifest as JSON; OSError if the disk is full."""
+        """Write the manifest as JSON; OutputError if the disk is full."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False, default=str)
-        path.write_text(text + "\n", encoding="utf-8")
+        with atomic_file(path) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
 
 
 DIGITAL_SOURCE = (

@@ -17,7 +17,7 @@ OUT = "reproduced"
 """Folder of the new results in the command."""
 PHOTO = "PHOTO"
 """The photograph of `--reference` in the command: its name is not recorded."""
-_OF_A_RUN = ("force", "resume", "reference")
+_OF_A_RUN = ("force", "resume", "verify", "reference")
 """Options that say what happens to earlier results, or whose values are not recorded."""
 
 

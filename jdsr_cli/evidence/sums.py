@@ -75,14 +75,15 @@ def write_sums(folder: Path, known: Mapping[str, str] | None = None) -> None:
 
     Raises:
         InputUnreadableError: A file cannot be read.
-        OSError: The disk is full.
+        OutputError: The disk is full.
 
     """
     known = known or {}
     names = sorted(name for name in files_in(folder) if name != SUMS)
     sums = [Sum(known.get(name) or sha256_file(folder / name), name) for name in names]
     text = "".join(f"{one}\n" for one in sums)
-    (folder / SUMS).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with atomic_file(folder / SUMS) as partial:
+        partial.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def update_sum(folder: Path, name: str) -> bool:

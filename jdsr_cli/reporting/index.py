@@ -71,7 +71,8 @@ def update_index(out: Path) -> Path | None:
     if len(results) < 2:
         return None
     path = out / INDEX
-    if (path.exists() or path.is_symlink()) and not _is_own(path):
+    exists = os.path.lexists(path)
+    if exists and not _is_own(path):
         raise OutputError(
             "is not a page of jdsr, so the list of results is not written",
             where=path,
@@ -80,7 +81,7 @@ def update_index(out: Path) -> Path | None:
     rows = [_describe(folder) for folder in results]
     name = shown(out.resolve().name or out)
     page = render("index.html.j2", name=name, rows=rows, others=_without_report(rows))
-    with atomic_file(path) as partial:
+    with atomic_file(path, replace=exists) as partial:
         partial.write_text(page, encoding="utf-8")
     return path
 

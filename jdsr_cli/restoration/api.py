@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jdsr_cli.errors import JdsrError
+from jdsr_cli.errors import JdsrError, UsageError
 from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.reporting import list_results
@@ -120,6 +120,7 @@ def _run(
 ) -> RunSummary:
     execution = execution or ExecutionSettings()
     execution.check(settings)
+    _check_verify(settings)
     if execution.in_process:
         summary = run_pipeline(inputs, out, settings, progress)
     else:
@@ -178,6 +179,7 @@ def plan_crops(
 def _plan(
     inputs: Sequence[str | Path], out: Path, settings: DetectionSettings, progress: Progress
 ) -> RunPlan:
+    _check_verify(settings)
     paths, faults = expand_inputs([str(item) for item in inputs], progress.note, out)
     failed = tuple(
         PlannedInput(Path(fault.where or ""), out, "failed", error=fault) for fault in faults
@@ -192,6 +194,15 @@ def _plan(
         progress.advance("plan")
     progress.end("plan")
     return RunPlan((*failed, *planned))
+
+
+def _check_verify(settings: DetectionSettings) -> None:
+    if settings.verify and not settings.resume:
+        raise UsageError(
+            "compares what an earlier run has finished",
+            where="--verify",
+            hint="Add --resume; the command `jdsr verify` compares results without a run.",
+        )
 
 
 @dataclass(frozen=True)
@@ -219,21 +230,25 @@ class _Planner:
             info = probe(path, settings.reading)
             sha256 = InputBytes(path).digest.sha256
             request = make_request(settings, self._models, sha256)
-            done = workspace.inspect(request, force=settings.force, resume=settings.resume)
+            done = workspace.inspect(
+                request, force=settings.force, resume=settings.resume, hashes=settings.verify
+            )
             size = (info.width, info.height)
             if done is None:
                 return PlannedInput(path, final, "done", 0, info.frames_promised, size, 0.0)
+            notes = () if workspace.redone is None else (workspace.redone,)
             frames = expected_frames(info, settings.reading)
             cost = self._cost(path, info)
         except JdsrError as fault:
             return PlannedInput(path, final, "failed", error=fault)
         state = "resume" if done else "new"
         if cost is None or frames is None:
-            return PlannedInput(path, final, state, done, frames, size)
+            return PlannedInput(path, final, state, done, frames, size, notes=notes)
         seconds = max(0, frames - done) * cost.seconds
         return PlannedInput(
-            path, final, state, done, frames, size, seconds, round(frames * cost.bytes)
-        )
+            path, final, state, done, frames, size, seconds, round(frames * cost.bytes),
+            notes=notes,
+        )  # fmt: skip
 
     def _cost(self, path: Path, info: MediaInfo) -> _Cost | None:
         """Return the cost for inputs of this kind, None if it cannot be measured."""

@@ -23,6 +23,7 @@ from jdsr_cli.restoration.journal import Journal, write_journal
 from jdsr_cli.restoration.kept_files import remove
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.processing import process
+from jdsr_cli.restoration.publication import MENDING
 from jdsr_cli.restoration.recovery import Examination
 from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.segment_files import STATE
@@ -31,9 +32,6 @@ from jdsr_cli.restoration.stages.segments import SegmentedSinks
 from jdsr_cli.restoration.stored_detections import detections_file
 from jdsr_cli.restoration.workspace import SHARED, Workspace
 from jdsr_cli.settings import DetectionSettings
-
-FOLDER = "mending"
-"""Name of the folder in the hidden one in which segments are done again."""
 
 
 def mend(
@@ -119,7 +117,7 @@ class _Mender:
         first = self._last_state_before(gap)
         if first is None or any(number not in self._known for number in gap):
             return
-        folder = self._root / FOLDER
+        folder = self._root / MENDING
         remove(folder)
         try:
             folder.mkdir()

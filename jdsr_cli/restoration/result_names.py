@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from jdsr_cli.atomic import HIDDEN_FOLDER, output_error
+from jdsr_cli.atomic import HIDDEN_FOLDER, flush_folder, make_folders, output_error
 from jdsr_cli.errors import InputError, OutputError
 from jdsr_cli.evidence import read_manifest
 from jdsr_cli.file_names import LONGEST, as_text, shortened
@@ -87,7 +87,7 @@ class ResultNames:
         """
         folder = self._out / HIDDEN_FOLDER
         try:
-            folder.mkdir(exist_ok=True)
+            make_folders(folder)
             with FileLock(folder / LOCK):
                 chosen = _Choice(self._out, self.known(), paths)
                 self._append(chosen.new_lines)
@@ -129,6 +129,7 @@ class ResultNames:
             file.write(prefix + b"".join(write_line(asdict(one)) for one in lines))
             file.flush()
             os.fsync(file.fileno())
+        flush_folder(record.parent)
 
 
 class _Choice:

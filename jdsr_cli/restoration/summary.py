@@ -278,6 +278,8 @@ class PlannedInput:
     bytes: int | None = None
     """Estimated size of the results."""
     error: JdsrError | None = None
+    notes: tuple[str, ...] = ()
+    """What the user should know, such as which file of a finished result is damaged."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 `.NAME.partial/results` becomes `NAME` when it is complete; `.NAME.partial/work` holds the journal
 and the files of finished segments. An interrupted run leaves the hidden folder for `--resume`,
-unless no segment was finished.
+unless no segment was finished, and one that ended before complete results got their name leaves it
+for `--resume` as well.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from jdsr_cli.atomic import clear_partials, output_error
+from jdsr_cli.atomic import clear_partials, flush_folder, output_error
 from jdsr_cli.errors import OutputError
-from jdsr_cli.evidence import MANIFEST, read_manifest
+from jdsr_cli.evidence import read_manifest
 from jdsr_cli.locks import acquire_lock
-from jdsr_cli.restoration.finished_result import damaged_files
+from jdsr_cli.restoration.finished_result import describe_damage
 from jdsr_cli.restoration.hashed_files import is_regular
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.kept_files import (
@@ -27,6 +28,7 @@ from jdsr_cli.restoration.kept_files import (
     clear_unlisted,
     remove,
 )
+from jdsr_cli.restoration.publication import MENDING, REPLACED, RESULTS, WORK, Publication
 from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.segment_files import SegmentFiles
 
@@ -56,10 +58,15 @@ class Workspace:
     def __init__(self, out: Path, name: str, source: Path) -> None:
         self.final = out / name
         self._hidden = out / HIDDEN_NAME.format(name)
-        self._source = source
+        self._publication = Publication(self.final, self._hidden, source)
         self._journal: Journal | None = None
         self._lock: FileLock | None = None
+        self._request: Request | None = None
+        self._replaces = False
         self.segments = SegmentFiles(self.work)
+        self.redone: str | None = None
+        """Sentence on what of a finished result is damaged, which is made again; set by
+        `is_finished`."""
         self.damage: str | None = None
         """Sentence on what of the interrupted run is damaged, since `open`."""
         self.mended: str | None = None
@@ -68,12 +75,12 @@ class Workspace:
     @property
     def results(self) -> Path:
         """Folder that will take the final name."""
-        return self._hidden / "results"
+        return self._hidden / RESULTS
 
     @property
     def work(self) -> Path:
         """Folder of the journal and the segments."""
-        return self._hidden / "work"
+        return self._hidden / WORK
 
     @property
     def journal(self) -> Journal:
@@ -101,32 +108,31 @@ class Workspace:
         with suppress(OSError):
             (self.work / WRITING).unlink()
 
-    def is_finished(self, request: Request) -> bool:
-        """Return whether a result of the same request exists already.
+    def is_finished(self, request: Request, *, hashes: bool = False) -> bool:
+        """Return whether a result of the same request exists already, with all of its files.
 
-        Raises:
-            OutputError: It does, but files that it records are missing or have another size.
+        If one is damaged, it may be replaced, and `redone` says what is wrong with it.
+
+        Args:
+            request: What is to be done.
+            hashes: Whether files are compared by their hashes, not only by their sizes.
 
         """
+        self.redone = None
         manifest = read_manifest(self.final)
-        if manifest.get(REQUEST) != request.digest:
+        if self.final.is_symlink() or manifest.get(REQUEST) != request.digest:
             return False
-        damaged = list(damaged_files(self.final, manifest))
-        if damaged:
-            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-            raise OutputError(
-                f"the finished result is damaged: {damaged[0]}{more}",
-                where=self.final,
-                hint="--force makes it again; `jdsr verify` names all that differs.",
-            )
-        return True
+        self.redone = describe_damage(self.final, manifest, hashes=hashes)
+        return self.redone is None
 
     def stated_unread(self) -> tuple[str, ...]:
         """Return what the manifest of a finished result says about bytes that were not read."""
         return tuple(read_manifest(self.final).get("unread", ()))
 
-    def inspect(self, request: Request, *, force: bool, resume: bool) -> int | None:
-        """Return the number of frames that `open` would find done; None if the result exists.
+    def inspect(
+        self, request: Request, *, force: bool, resume: bool, hashes: bool = False
+    ) -> int | None:
+        """Return the number of frames that `open` would find done; None if all is done.
 
         Nothing is changed.
 
@@ -134,9 +140,12 @@ class Workspace:
             OutputError: As `open` would.
 
         """
-        if resume and not force and self.is_finished(request):
+        if resume and not force and self.is_finished(request, hashes=hashes):
             return None
-        self._check_final(force=force)
+        self._publication.check_hidden()
+        self._publication.check_name(replaces=force or self.redone is not None)
+        if resume and self._waits(request):
+            return None
         if not Journal.exists(self.work):
             return 0
         self.check_unlocked()
@@ -145,6 +154,37 @@ class Workspace:
                 self._refuse_interrupted(request)
             return 0
         return Journal.finished_frames(self.work, request)
+
+    def _waits(self, request: Request) -> bool:
+        """Whether complete results of a request wait for their final name."""
+        manifest = read_manifest(self.results) if self._publication.is_complete else {}
+        is_same = manifest.get(REQUEST) == request.digest
+        return is_same and describe_damage(self.results, manifest, hashes=True) is None
+
+    def publish_waiting(self, request: Request, *, force: bool) -> bool:
+        """Give complete results of an interrupted run their final name; return whether there are.
+
+        Args:
+            request: What is to be done.
+            force: Replace an earlier result of the name.
+
+        Raises:
+            OutputError: Something else has the name, another run is writing, or the file system
+                refuses.
+
+        """
+        if not self._publication.is_complete:
+            return False
+        self._publication.check_hidden()
+        self._lock = self._acquire()
+        try:
+            if not self._waits(request):
+                return False
+            self._publication.publish(replaces=force or self.redone is not None)
+            self._discard()
+        finally:
+            self._end()
+        return True
 
     def check_unlocked(self) -> None:
         """Raise `OutputError` if another run is writing this result."""
@@ -185,7 +225,9 @@ class Workspace:
                 or is of another request, another run is writing, or nothing can be written.
 
         """
-        self._check_final(force=force)
+        self._replaces = force or self.redone is not None
+        self._publication.check_hidden()
+        self._publication.check_name(replaces=self._replaces)
         self._lock = self._acquire()
         is_new = {path.name for path in self._hidden.rglob("*")} == {self.work.name, LOCK}
         try:
@@ -199,7 +241,8 @@ class Workspace:
 
     def _start(self, request: Request, *, force: bool, resume: bool) -> None:
         """Do what `open` does, once no other run can begin, end or be discarded."""
-        self._check_final(force=force)
+        self._publication.put_back()
+        self._publication.check_name(replaces=self._replaces)
         started = Journal.exists(self.work)
         is_lost = resume and not force and Journal.is_lost(self.work)
         if started and not resume and not force:
@@ -209,9 +252,11 @@ class Workspace:
                 self._clear()
             clear_misplaced(self.work, self.results)
             self.results.mkdir(exist_ok=True)
+            for folder in (self._hidden.parent, self._hidden, self.work):
+                flush_folder(folder)
         except OSError as fault:
             raise output_error(fault, self.final) from fault
-        self._journal = Journal(self.work, request)
+        self._journal, self._request = Journal(self.work, request), request
         self.damage = self._journal.recovered.note
         if is_lost:
             self.damage = "the journal of the interrupted run is lost: it starts from the beginning"
@@ -227,40 +272,47 @@ class Workspace:
             raise output_error(fault, self.final) from fault
 
     def _clear(self) -> None:
-        """Remove everything from the hidden folder but the lock."""
-        for folder, kept in ((self._hidden, self.work.name), (self.work, LOCK)):
-            for path in list(folder.iterdir()):
-                if path.name != kept:
-                    remove(path)
+        """Remove everything of jdsr from the hidden folder but the lock."""
+        self._publication.put_back()
+        for path in (self.results, self._hidden / REPLACED, self._hidden / MENDING):
+            remove(path)
+        for path in list(self.work.iterdir()):
+            if path.name != LOCK:
+                remove(path)
 
     def publish(self) -> None:
         """Give the results their final name and remove the work.
 
         Raises:
-            OutputError: The file system refuses.
+            OutputError: Something has appeared under the name that is kept, or the file system
+                refuses. The results stay for `--resume`.
 
         """
         self.end_writing()
-        try:
-            if self.final.exists():
-                old = self._hidden / "old"
-                remove(old)
-                self.final.rename(old)
-            self.results.rename(self.final)
-        except OSError as fault:
-            raise output_error(fault, self.final) from fault
+        self._publication.seal()
+        self._publication.publish(replaces=self._replaces)
         self._discard()
+
+    @property
+    def waits_for_name(self) -> bool:
+        """Whether results are complete and only lack their final name."""
+        return self._publication.is_complete
 
     def clear(self) -> None:
         """Remove what is left of a run that was killed after it had published its results."""
-        if not self._hidden.exists() or self.results.exists():
+        if not self._is_left():
             return
         with suppress(OutputError):
             self._lock = self._acquire()
-            if self.results.exists():
-                self._end()
-            else:
+            if self._is_left():
                 self._discard()
+            else:
+                self._end()
+
+    def _is_left(self) -> bool:
+        """Whether the hidden folder is what such a run leaves."""
+        unpublished = self.results.exists() or not self._hidden.exists()
+        return self._publication.is_done or not unpublished
 
     def _discard(self) -> None:
         """Remove the hidden folder and end the run.
@@ -288,20 +340,31 @@ class Workspace:
     def close(self) -> int:
         """Close a run that did not finish; return the number of frames kept for `--resume`.
 
-        A workspace that is not open stays as it is.
+        They are those that are there: somebody may have removed the folder. A workspace that is
+        not open stays as it is.
         """
         if self._journal is None:
             return 0
-        frames = self._journal.frames
+        assert self._request is not None
+        frames, kept = self._journal.frames, self._publication.frames
         self.end_writing()
-        if frames:
+        if frames and not self.waits_for_name:
+            with suppress(OutputError):
+                kept = Journal.finished_frames(self.work, self._request)
+        if frames or self.waits_for_name:
             self._end()
         else:
             self._discard()
-        return frames
+        return kept
 
     def _refuse_interrupted(self, request: Request) -> None:
-        """Raise if finished segments would be lost."""
+        """Raise if finished segments or complete results would be lost."""
+        if self.waits_for_name:
+            raise OutputError(
+                "complete results of an interrupted run are here, which lack their final name",
+                where=self.final,
+                hint="Give it to them with --resume, or start again with --force.",
+            )
         try:
             frames = Journal.finished_frames(self.work, request)
         except OutputError as fault:
@@ -316,20 +379,3 @@ class Workspace:
                 where=self.final,
                 hint="Continue with --resume, or start again with --force.",
             )
-
-    def _check_final(self, *, force: bool) -> None:
-        """Raise if the final name is taken and may not be replaced."""
-        final = self.final
-        if not final.exists() and not final.is_symlink():
-            return
-        hint = "Choose another folder with --out."
-        if not (final.is_dir() and (final / MANIFEST).is_file()):
-            what = "something that is not a result of jdsr has this name already"
-        elif self._source.resolve().is_relative_to(final.resolve()):
-            what = "the input lies in the folder of results that would be replaced"
-        elif not force:
-            what = "an earlier result is here already"
-            hint = "Add --force to replace it, or choose another folder with --out."
-        else:
-            return
-        raise OutputError(what, where=final, hint=hint)

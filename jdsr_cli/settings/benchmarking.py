@@ -231,7 +231,7 @@ def measured_settings(command: str, given: RestoreSettings) -> DetectionSettings
         UsageError: An option belongs to `restore` only, or continues an earlier run.
 
     """
-    for name in ("force", "resume"):
+    for name in ("force", "resume", "verify"):
         if getattr(given, name):
             raise UsageError(
                 "a measurement begins in an empty folder", where=f"--{name}", hint="Leave it out."

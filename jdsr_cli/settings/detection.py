@@ -219,6 +219,14 @@ class DetectionSettings(Settings):
         bool,
         Option("Continue interrupted runs and skip finished inputs.", affects_result=False),
     ] = False
+    verify: Annotated[
+        bool,
+        Option(
+            "With --resume, compare finished results by their hashes, not only by their sizes, and "
+            "make those that differ again.",
+            affects_result=False, recorded=False,
+        ),
+    ] = False  # fmt: skip
 
     @property
     def tracker(self) -> TrackerSettings:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from jdsr_cli.atomic import output_error
+from jdsr_cli.atomic import flush_folder, output_error
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.evidence import read_manifest
 from jdsr_cli.restoration.result_names import candidate_names
@@ -109,6 +109,7 @@ class WatchLog:
                 file.write(b"\n" + line + b"\n" if self._is_cut_off() else line + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+            flush_folder(self._out)
         except OSError as fault:
             raise output_error(fault, self._path) from fault
         self._entries[entry.recording.file] = entry

@@ -106,6 +106,16 @@ def check_files(result: StoredResult) -> Iterator[Finding]:
     yield from _added(result, stated)
 
 
+def own_names(result: StoredResult) -> set[str]:
+    """Return the files of a result that need no record, and those in `SHA256SUMS` and manifest."""
+    return {*UNRECORDED, LEFT_OUT, *(one.file for one in result.recorded_sums)}
+
+
+def recorded_names(result: StoredResult) -> set[str]:
+    """Return the files that anything in a result lists; all records are read."""
+    return {name for name, _ in _statements(result)}
+
+
 def _statements(result: StoredResult) -> Iterator[tuple[str, _Statement]]:
     for number, one in result.sums:
         if one is not None:

@@ -9,7 +9,6 @@ first frame, since NUT has no negative times; the time of that frame is in the m
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,7 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from jdsr_cli.atomic import output_error
+from jdsr_cli.atomic import flush_file, flush_folder, output_error
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.media.deep_frames import from_deep_rgb
 from jdsr_cli.media.frames import DeepImage, Image, MediaInfo, from_rgb, matrix_in_use
@@ -264,8 +263,8 @@ class SegmentWriter:
         output, self._output = self._output, None
         try:
             output.close()
-            with self.path.open("rb+") as stream:
-                os.fsync(stream.fileno())
+            flush_file(self.path)
+            flush_folder(self.path.parent)
         except (av.FFmpegError, OSError) as exc:
             raise output_error(exc, self.path) from exc
         self._check()

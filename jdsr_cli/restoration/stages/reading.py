@@ -68,10 +68,15 @@ def _open(
 ) -> OpenInput | None:
     """Open an input and its workspace; return None if an earlier run has finished it."""
     workspace = state.workspace
-    if settings.resume and not settings.force and workspace.is_finished(request):
-        state.already_done, state.unread = True, workspace.stated_unread()
-        workspace.clear()
-        return None
+    if settings.resume:
+        if not settings.force and workspace.is_finished(request, hashes=settings.verify):
+            workspace.clear()
+            state.already_done = True
+        else:
+            state.already_done = workspace.publish_waiting(request, force=settings.force)
+        if state.already_done:
+            state.unread = workspace.stated_unread()
+            return None
     # The reader stays open until the input is concluded: sound may be copied from what it salvaged.
     reader = open_reader(state.source, settings.reading)
     state.resources.callback(reader.close)
@@ -92,7 +97,8 @@ def _open(
             compared = plan_comparison(plan, still=info.kind == "image")
             notes += [compared.note] if compared.note is not None else []
     finished = tuple(workspace.journal.segments)
-    notes += [one for one in (workspace.mended, workspace.damage) if one is not None]
+    found = (workspace.redone, workspace.mended, workspace.damage)
+    notes += [one for one in found if one is not None]
     if finished:
         last = finished[-1]
         notes.append(f"resumed after {last.frames} frames of an interrupted run")

@@ -91,7 +91,7 @@ def _conclude(
     if result is None:
         assert state.error is not None
         kept = state.close() if writer is None else writer.abandon()
-        if state.bytes is not None and state.bytes.changed:
+        if state.workspace.waits_for_name or (state.bytes is not None and state.bytes.changed):
             return InputResult(state.source, error=state.error)
         return InputResult(state.source, error=_with_hint(state.error, kept))
     for note in result.notes:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from jdsr_cli.atomic import publish
 from jdsr_cli.errors import UsageError
 from jdsr_cli.weights.registry import MANIFEST
 from jdsr_train.lease.files import copy_range, digest, format_mib, read_json, tail, write_json
@@ -107,7 +108,7 @@ class BundleStore:
             last_step(self.workspace.run_folder(model)), final, commit, export.manifest,
             tuple(pieces),
         )  # fmt: skip
-        link.replace(self.folder / f"{stem}.safetensors")
+        publish(link, self.folder / f"{stem}.safetensors")
         write_json(self.folder / f"{stem}{SUFFIX}", asdict(bundle))
         self._newest[model] = stem
         self._save()

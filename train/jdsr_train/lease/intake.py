@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jdsr_cli.atomic import atomic_file
+from jdsr_cli.atomic import atomic_file, publish_folder
 from jdsr_cli.errors import DatasetError, InputMissingError
 from jdsr_train.lease.files import (
     CHUNK,
@@ -138,7 +138,7 @@ def _replace_folder(source: Path, target: Path) -> None:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(source, copy)
     shutil.rmtree(target, ignore_errors=True)
-    copy.rename(target)
+    publish_folder(copy, target)
 
 
 def _install_code(checkout: Path, workspace: LeaseWorkspace) -> bool:
@@ -161,8 +161,9 @@ def _install_code(checkout: Path, workspace: LeaseWorkspace) -> bool:
         shutil.copytree(folder, new / folder.name, ignore=ignored)
     (new / COMMIT).write_text(commit, encoding="utf-8")
     shutil.rmtree(workspace.code, ignore_errors=True)
-    new.rename(workspace.code)
-    record.write_text(hasher.hexdigest(), encoding="utf-8")
+    publish_folder(new, workspace.code)
+    with atomic_file(record) as partial:
+        partial.write_text(hasher.hexdigest(), encoding="utf-8")
     return True
 
 
