@@ -19,9 +19,10 @@ from jdsr_cli.renames import exchange, rename_new
 from jdsr_cli.restoration.finished_result import is_result, unlisted_entries
 from jdsr_cli.restoration.kept_files import remove
 
-RESULTS, WORK, REPLACED = "results", "work", "old"
+RESULTS, WORK, REPLACED, MENDING = "results", "work", "old", "mending"
 """Folders in the hidden folder: the results, for which an earlier result is exchanged; the work;
-and that earlier result where the file system exchanges nothing in one step."""
+that earlier result where the file system exchanges nothing in one step; and damaged segments that
+are done again."""
 COMPLETE = "complete"
 """Name of the file in the folder of the work that holds the SHA-256 of the manifest of complete
 results."""
