@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from jdsr_cli.restoration.hashed_files import is_regular, is_whole
+from jdsr_cli.restoration.hashed_files import is_whole
 
 
 def remove(path: Path) -> None:
@@ -23,6 +24,14 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def is_in_place_of_file(path: Path) -> bool:
+    """Whether there is something that is no file, such as a folder, a link or a pipe."""
+    try:
+        return not stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def clear_misplaced(work: Path, results: Path) -> None:
@@ -43,7 +52,7 @@ def clear_misplaced(work: Path, results: Path) -> None:
         elif is_folder:
             misplaced = "." in path.name or path.parent == work
         else:
-            misplaced = not is_regular(path)
+            misplaced = is_in_place_of_file(path)
         if misplaced:
             remove(path)
 

@@ -20,12 +20,12 @@ from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import read_manifest
 from jdsr_cli.locks import acquire_lock
 from jdsr_cli.restoration.finished_result import describe_damage
-from jdsr_cli.restoration.hashed_files import is_regular
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.kept_files import (
     clear_damaged,
     clear_misplaced,
     clear_unlisted,
+    is_in_place_of_file,
     remove,
 )
 from jdsr_cli.restoration.publication import MENDING, REPLACED, RESULTS, WORK, Publication
@@ -206,7 +206,7 @@ class Workspace:
             lock.release()
 
     def _acquire(self) -> FileLock:
-        if not is_regular(self.work / LOCK):
+        if is_in_place_of_file(self.work / LOCK):
             with suppress(OSError):
                 remove(self.work / LOCK)
         # The run is opened by one thread and closed by another.

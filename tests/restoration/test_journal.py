@@ -51,10 +51,12 @@ def test_a_truncated_journal_keeps_its_complete_lines(
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
     written = filled(folder, 3)
-    path = folder / Journal.NAME
-    whole = path.read_bytes()
-    path.write_bytes(whole[: max(0, len(whole) - cut)])
-    lines = path.read_bytes().count(b"\n")
+    paths = [folder / name for name in Journal.NAMES]
+    whole = paths[0].read_bytes()
+    for path in paths:
+        path.write_bytes(whole[: max(0, len(whole) - cut)])
+    # The end of a line may be missing, but nothing of what it says.
+    lines = (paths[0].read_bytes() + b"\n"[: cut == 1]).count(b"\n")
     journal = Journal(folder, REQUEST)
     assert journal.segments == written[: max(0, lines - 1)]
     for _ in range(2):
@@ -64,6 +66,33 @@ def test_a_truncated_journal_keeps_its_complete_lines(
     again = Journal(folder, REQUEST)
     assert again.segments == expected
     again.close()
+
+
+@pytest.mark.parametrize("copy", range(2))
+@pytest.mark.parametrize("cut", [1, 2, 300, 10_000])
+def test_one_truncated_journal_of_two_loses_nothing(tmp_path: Path, copy: int, cut: int) -> None:
+    written = filled(tmp_path, 3)
+    path = tmp_path / Journal.NAMES[copy]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    journal = Journal(tmp_path, REQUEST)
+    journal.close()
+    assert journal.segments == written
+    assert journal.recovered.fault is None
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_each_journal_may_lack_other_lines(tmp_path: Path, lost: int) -> None:
+    written = filled(tmp_path, 3)
+    for number, name in enumerate(Journal.NAMES):
+        path = tmp_path / name
+        lines = path.read_bytes().splitlines(keepends=True)
+        del lines[(lost + number) % len(lines)]
+        path.write_bytes(b"".join(reversed(lines)))
+    journal = Journal(tmp_path, REQUEST)
+    journal.close()
+    assert journal.segments == written
 
 
 @pytest.mark.parametrize("damage", ["missing", "short"])
@@ -106,9 +135,9 @@ def test_the_digest_depends_only_on_the_request() -> None:
 @pytest.mark.parametrize("lost", [0, 1])
 def test_segments_after_a_missing_line_are_discarded(tmp_path: Path, lost: int) -> None:
     written = filled(tmp_path, 3)
-    path = tmp_path / Journal.NAME
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[: 1 + lost] + lines[2 + lost :]))
+    for name in Journal.NAMES:
+        lines = (tmp_path / name).read_bytes().splitlines(keepends=True)
+        (tmp_path / name).write_bytes(b"".join(lines[: 1 + lost] + lines[2 + lost :]))
     journal = Journal(tmp_path, REQUEST)
     assert journal.segments == written[:lost]
     journal.close()

@@ -30,12 +30,12 @@ def opened(out: Path, *, force: bool = False, resume: bool = False) -> Workspace
     return workspace
 
 
-def finish_segment(workspace: Workspace) -> None:
+def finish_segment(workspace: Workspace, *results: Path) -> None:
     number = len(workspace.journal.segments)
     file, state = workspace.work / f"{number}", workspace.segments.snapshot(number)
     file.write_bytes(b"abc")
     state.write_bytes(b"state %d" % number)
-    workspace.journal.add(8 * (number + 1), 8 * (number + 1), [file], state)
+    workspace.journal.add(8 * (number + 1), 8 * (number + 1), [file, *results], state)
     workspace.segments.drop_snapshots(number)
 
 
@@ -63,8 +63,10 @@ def test_a_run_without_a_finished_segment_leaves_no_files(tmp_path: Path) -> Non
 
 def test_finished_segments_are_kept_for_resume(tmp_path: Path) -> None:
     workspace = opened(tmp_path)
-    finish_segment(workspace)
-    (workspace.results / "a").write_text("a")
+    written, added = workspace.results / "a", workspace.results / "b"
+    for path in (written, added):
+        path.write_text(path.name)
+    finish_segment(workspace, written)
     assert workspace.close() == 8
     again = opened(tmp_path, resume=True)
     assert again.journal.frames == 8
@@ -115,16 +117,17 @@ def test_a_run_that_starts_while_another_one_starts_removes_nothing_of_it(
 ) -> None:
     faults = []
 
-    def begin(folder: Path, request: Request) -> Journal:
-        # The first run holds the lock, and its journal is not there yet.
-        with pytest.raises(OutputError, match="another run") as fault:
-            create_workspace(tmp_path).open(OTHER, force=True, resume=False)
-        faults.append(fault)
-        return Journal(folder, request)
+    class Beginning(Journal):
+        """Another run starts while the first one holds the lock and has no journal yet."""
 
-    monkeypatch.setattr(workspace_module, "Journal", begin)
+        def __init__(self, folder: Path, request: Request) -> None:
+            with pytest.raises(OutputError, match="another run") as fault:
+                create_workspace(tmp_path).open(OTHER, force=True, resume=False)
+            faults.append(fault)
+            super().__init__(folder, request)
+
+    monkeypatch.setattr(workspace_module, "Journal", Beginning)
     workspace = create_workspace(tmp_path)
-    monkeypatch.setattr(begin, "NAME", Journal.NAME, raising=False)
     workspace.open(REQUEST, force=False, resume=False)
     (workspace.results / "a").write_text("a")
     workspace.publish()
