@@ -29,7 +29,7 @@ VALUES = {
     "deinterlace": '"off"', "decoder": '"auto"', "aspect": '"16:9"', "frame-scale": "2",
     "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "report": "false",
     "segment": "80",
-    "device": '"cpu"', "force": "true", "resume": "true", "batch": "4", "backend": '"torch"',
+    "device": '"cpu"', "force": "true", "resume": "true", "verify": "true", "batch": "4", "backend": '"torch"',
     "precision": '"float32"', "quiet": "true", "dry-run": "true", "stdin": "false",
     "sign": '["chain.pem", "key.pem"]',
     "reference": '"photo.jpg"', "reference-level": "0.5",
