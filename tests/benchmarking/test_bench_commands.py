@@ -105,7 +105,7 @@ def test_crop_faces_refuses_options_of_restore() -> None:
         measured_settings("crop-faces", RestoreSettings(crf=20))
 
 
-@pytest.mark.parametrize("option", ["--force", "--resume"])
+@pytest.mark.parametrize("option", ["--force", "--resume", "--verify"])
 def test_options_about_earlier_results_are_refused(option: str) -> None:
     result = run("pipeline", "clip.mp4", option)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

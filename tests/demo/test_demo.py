@@ -88,6 +88,36 @@ def test_force_replaces_an_earlier_demo(
     assert (tmp_path / "notes.txt").read_text() == "keep"
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "contact-sheet.png"])
+def test_force_keeps_files_that_are_not_of_a_demo(
+    tmp_path: Path, tiny_weights: Callable[[int], Path], name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match="not of an earlier demo"):
+        demo(tmp_path, settings(tiny_weights(64), force=True), SHORT)
+    assert (tmp_path / name).read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+
+
+def test_a_failed_demo_keeps_what_is_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def fail(*_: object) -> None:
+        (out / "clip.mp4").write_text("half")
+        (out / "clip").mkdir()
+        (out / "clip" / "mine.txt").write_text("mine")
+        (out / "mine.txt").write_text("mine")
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("jdsr_cli.demo.run.build_clip", fail)
+    with pytest.raises(OutputError, match="the disk is full"):
+        demo(out, settings(tmp_path / "no.safetensors"), SHORT)
+    kept = [path for path in sorted(out.rglob("*")) if path.is_file()]
+    assert kept == [out / "clip" / "mine.txt", out / "mine.txt"]
+
+
 def test_a_failed_demo_removes_its_folder(tmp_path: Path) -> None:
     with pytest.raises((WeightsError, UsageError)):
         demo(tmp_path / "out", settings(tmp_path / "no.safetensors"), ClipSettings(frames=1))
