@@ -309,7 +309,11 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
     count = count_pictures(picture, file)
     animated = kind_of(picture, count) == "animation"
     if animated:
-        check_animation(*picture.size, count.pictures, file, settings.max_pixels)
+        try:
+            check_animation(*picture.size, count.pictures, file, settings.max_pixels)
+        except TooLargeError:
+            picture.close()
+            raise
     if animated and read_by_pyav(picture):
         picture.close()
         return Reader(open_video(file, settings, count), settings.aspect)
