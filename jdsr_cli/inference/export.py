@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputError, UsageError
@@ -93,14 +93,20 @@ def _read_pictures(folder: Path, side: int) -> list[NDArray[np.uint8]]:
     chosen = [paths[number * len(paths) // count] for number in range(count)]
     pictures = []
     for path in chosen:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None or image.shape != (side, side, 3):
+        try:
+            with Image.open(path, formats=("PNG",)) as picture:
+                # A picture of another size is not decoded: it may state any.
+                expected = picture.size == (side, side)
+                image = np.asarray(picture.convert("RGB"), np.uint8) if expected else None
+        except Exception:  # Pillow raises errors of any type for damaged files
+            image = None
+        if image is None:
             raise InputError(
                 f"is not a picture of {side}x{side} pixels",
                 where=path,
                 hint="Give the inputs that `jdsr eval --write-inputs` writes for these weights.",
             )
-        pictures.append(np.ascontiguousarray(image[None, :, :, ::-1], np.uint8))
+        pictures.append(image[None])
     if not pictures:
         raise InputError(
             "has no PNG pictures",

@@ -92,6 +92,10 @@ def _read_index(folder: Path) -> list[tuple[str, dict[str, object]]]:
     entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     if not isinstance(entries, dict) or not entries:
         raise ValueError("it has no entries")
+    for name, entry in entries.items():
+        file = str(entry["file"])
+        if Path(file).name != file:
+            raise ValueError(f"the file of {name} is not in this folder")
     return sorted(entries.items())
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image, PngImagePlugin
 
+from jdsr_cli.datasets import aligned
 from jdsr_cli.datasets.aligned import is_in_split, load_faces
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.preparation import open_faces
@@ -143,6 +144,23 @@ def test_grey_pictures_become_three_channels(
     Image.fromarray(portraits[0].image).convert("L").save(folder / "astronaut0.png")
     faces = load_faces(folder, None, tmp_path / "cache")
     assert (faces.images[0] == faces.images[0][..., :1]).all()
+
+
+def test_a_picture_of_another_size_or_kind_is_not_decoded(
+    tmp_path: Path, write_faces: WriteFaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("it was decoded")
+
+    folder = write_faces(tmp_path / "data", ())
+    Image.new("RGB", (9000, 9000)).save(folder / "hopper1.png")
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", fail)
+    with pytest.raises(DatasetError, match="hopper1 is 9000x9000, not 128x128"):
+        aligned._decode("hopper1", (folder / "hopper1.png").read_bytes(), folder)
+    Image.new("RGB", (128, 128)).save(folder / "hopper1.png", format="EPS")
+    with pytest.raises(DatasetError, match="hopper1 is not a readable picture"):
+        aligned._decode("hopper1", (folder / "hopper1.png").read_bytes(), folder)
 
 
 def test_a_damaged_picture_is_an_error(tmp_path: Path, write_faces: WriteFaces) -> None:

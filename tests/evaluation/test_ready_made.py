@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import (
@@ -78,6 +78,18 @@ def test_missing_or_invalid_images_raise_errors_that_name_them(
     path.write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=rf"{keys[2]}\.png: not a readable picture"):
         ExternalResults("other", folder, keys)
+
+
+def test_formats_whose_decoders_start_programs_are_not_tried(
+    folder: Path, face_set: FaceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / f"{face_set.keys[2]}.png"
+    Image.new("RGB", (128, 128)).save(path, format="EPS")
+    started: list[object] = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given: started.append(given))
+    with pytest.raises(DatasetError, match="not a readable picture"):
+        ExternalResults("other", folder, face_set.keys)
+    assert started == []
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])

@@ -137,3 +137,23 @@ def test_a_damaged_stream_gives_the_same_hashes_every_time(tmp_path: Path) -> No
         assert FrameHashes(source, target).wait() is None
         files.add(target.read_bytes())
     assert len(files) == 1
+
+
+def test_the_hashing_process_opens_the_video_alone(tmp_path: Path) -> None:
+    secret, target = encode(tmp_path / "secret.mp4"), tmp_path / "a.framemd5"
+    listed = tmp_path / "list.mp4"
+    for text in (
+        f"ffconcat version 1.0\nfile '{secret}'\n",
+        f"#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n",
+        f"ffconcat version 1.0\nfile '{listed}'\n",
+    ):
+        listed.write_text(text)
+        assert FrameHashes(listed, target).wait()
+        assert not target.exists()
+
+
+def test_the_hashing_process_decodes_no_larger_frames(tmp_path: Path) -> None:
+    source, target = encode(tmp_path / "a.mp4"), tmp_path / "a.framemd5"
+    assert FrameHashes(source, target, max_pixels=64 * 48 - 1).wait()
+    assert not target.exists()
+    assert FrameHashes(source, target, max_pixels=(64 + 128) * (48 + 128)).wait() is None

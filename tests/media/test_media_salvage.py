@@ -26,6 +26,7 @@ from PIL import Image
 
 from jdsr_cli.errors import MediaError, OutputError
 from jdsr_cli.media import Frame, ReadReport, open_reader, probe
+from jdsr_cli.media.containers import DEMUXERS
 from jdsr_cli.media.reading import salvage
 from jdsr_cli.media.reading.salvage import find_signatures
 from jdsr_cli.settings import ReadSettings
@@ -208,7 +209,7 @@ def test_ffmpeg_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     data = raw_h264(tmp_path).read_bytes()
     wrapped = tmp_path / "wrapped.jpg"
     wrapped.write_bytes(data)
-    copies = salvage.Salvage(wrapped)
+    copies = salvage.Salvage(wrapped, ReadSettings().max_pixels)
     assert list(copies.copies()) == []
     assert copies.messages == ["as h264: stopped after 0 s"]
 
@@ -216,9 +217,11 @@ def test_ffmpeg_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_ffmpeg_opens_no_other_file(tmp_path: Path) -> None:
     signatures = find_signatures(with_header(noise(100), encode(tmp_path / "a.ts"), "a:b,c.dav"))
     command = salvage._command(
-        "ffmpeg", tmp_path / "a:b,c.dav", signatures[0], "nut", tmp_path / "o"
+        "ffmpeg", tmp_path / "a:b,c.dav", signatures[0], "nut", tmp_path / "o", 1000
     )
     assert command[command.index("-protocol_whitelist") + 1] == "file,subfile"
+    assert set(command[command.index("-format_whitelist") + 1].split(",")) == DEMUXERS
+    assert command[command.index("-max_pixels") + 1] == "1000"
     assert "-nostdin" in command
     assert command[command.index("-c") + 1] == "copy"
     frames, _ = read(tmp_path / "a:b,c.dav")

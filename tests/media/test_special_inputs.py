@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from clips import COUNT, encode
 
 from jdsr_cli.errors import InputError, InputUnreadableError
 from jdsr_cli.media import expand_inputs, open_reader
@@ -60,6 +61,8 @@ KINDS = {
     "named pipe": make_pipe,
     "socket": make_socket,
     "character device": lambda _: Path("/dev/zero"),
+    "a character device": lambda _: Path("/dev/random"),
+    "named pipe (FIFO)": make_link_to_a_pipe,
 }
 
 
@@ -124,3 +127,34 @@ def test_a_file_of_an_odd_name_is_a_file(
     monkeypatch.chdir(tmp_path)
     Path(name).touch()
     assert expand_inputs([name]) == ([Path(name)], [])
+
+
+@pytest.mark.parametrize("name", ["/proc/kmsg", "/proc/self/mem", "/proc/self/environ"])
+def test_files_of_the_kernel_are_not_read(name: str) -> None:
+    """They have no size, and to read from some of them waits for ever."""
+    if not Path(name).exists():
+        pytest.skip("this system has no such file")
+    fault = answer(lambda: open_reader(name))
+    assert isinstance(fault, InputError)
+
+
+def test_standard_input_by_its_path_is_what_it_stands_for(tmp_path: Path) -> None:
+    """A pipe is refused at once; nobody writes into it."""
+    reading, writing = os.pipe()
+    try:
+        fault = answer(lambda: open_reader(f"/dev/fd/{reading}"))
+        assert isinstance(fault, InputUnreadableError)
+        assert "--stdin" in str(fault)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    clip = encode(tmp_path / "a.mp4")
+    with clip.open("rb") as file, open_reader(f"/dev/fd/{file.fileno()}") as reader:
+        assert len(list(reader)) == COUNT
+
+
+def test_pictures_of_a_sequence_that_are_pipes_are_no_pictures(tmp_path: Path) -> None:
+    for number in (1, 2):
+        os.mkfifo(tmp_path / f"shot_{number}.png")
+    fault = answer(lambda: open_reader(tmp_path / "shot_%d.png"))
+    assert isinstance(fault, InputError)

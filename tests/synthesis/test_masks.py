@@ -305,3 +305,18 @@ def test_half_of_the_masks_have_prints_of_many_colours() -> None:
     colours = [len(np.unique(one.reshape(-1, 3).round(-1), axis=0)) for one in differing]
     assert max(colours) > 20 > min(colours)
     assert (bare == 90.0).all()  # the input is not changed
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_templates_in_other_folders_are_not_opened(tmp_path: Path, *, inside: bool) -> None:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    Image.new("RGBA", (60, 40), "red").save(folder / "cloth.png")
+    for name in ("../templates/cloth.png", str(folder / "cloth.png"), "./a/../cloth.png"):
+        entry = {**VALID["cloth"], "file": "cloth.png" if inside else name}
+        (folder / "templates.json").write_text(json.dumps({"cloth": entry}))
+        if inside:
+            assert len(load_templates(folder)) == 1
+            continue
+        with pytest.raises(DatasetError, match="the file of cloth is not in this folder"):
+            load_templates(folder)

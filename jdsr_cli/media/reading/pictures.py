@@ -19,7 +19,7 @@ from jdsr_cli.media.reading.deep_pictures import bit_depth
 from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
 from jdsr_cli.media.reading.picture_files import damaged
 from jdsr_cli.media.reading.picture_pixels import Rendering, orientation_of, render
-from jdsr_cli.media.reading.tiff_pages import tiff_pages
+from jdsr_cli.media.reading.tiff_pages import count_pages_of_tiff
 from jdsr_cli.media.reading.trailing import Trailing, picture_end, trailing_bytes
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
@@ -102,7 +102,9 @@ def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
 
 def _stated_count(picture: Pillow.Image, file: Path) -> int:
     """Return the number of pictures that a file states; errors of any type if it is damaged."""
-    return tiff_pages(file) if picture.format == "TIFF" else int(getattr(picture, "n_frames", 1))
+    if picture.format == "TIFF":
+        return count_pages_of_tiff(file)
+    return int(getattr(picture, "n_frames", 1))
 
 
 def kind_of(picture: Pillow.Image, count: PictureCount) -> MediaKind:

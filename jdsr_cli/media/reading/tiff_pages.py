@@ -26,7 +26,7 @@ class _Layout:
         return int.from_bytes(data, self.order)
 
 
-def tiff_pages(file: Path) -> int:
+def count_pages_of_tiff(file: Path) -> int:
     """Return the number of pages of a TIFF, at least 1.
 
     They form a chain; one that leads back into itself, or out of the file, ends there.
