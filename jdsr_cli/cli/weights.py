@@ -127,9 +127,12 @@ def export(
 
     They are the averaged weights of its last checkpoint and record its step.
     """
+    from jdsr_cli.cli.rendering import Bars
     from jdsr_train.trained_generator import export_checkpoint
 
-    write_line(f"exported: {export_checkpoint(checkpoint, settings.out, settings.precision)}")
+    with Bars() as bars:
+        path = export_checkpoint(checkpoint, settings.out, settings.precision, bars)
+    write_line(f"exported: {path}")
 
 
 @app.command()

@@ -17,7 +17,8 @@ from jdsr_cli.errors import (
 )
 from jdsr_cli.evaluation.methods import NamedRestorer
 from jdsr_cli.weights import WeightEntry, load_generator, read_manifest, sha256_of
-from jdsr_cli.weights.bases import SAFETENSORS, read_metadata
+from jdsr_cli.weights.bases import SAFETENSORS
+from jdsr_cli.weights.headers import read_metadata
 from jdsr_cli.weights.locations import check_digest
 from jdsr_cli.weights.registry import MANIFEST, check_size
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
+from jdsr_cli.toml_files import read_toml
 from jdsr_cli.weights.locations import sha256_of
 
 FORMAT = "jdsr identity levels 1"
@@ -119,8 +119,8 @@ def read_levels(path: Path) -> IdentityLevels:
 
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        content = read_toml(path)
+    except (ValueError, OSError) as error:
         raise _broken(path, f"cannot be read ({error})") from error
     if content.get("format") != FORMAT:
         raise _broken(path, f"is no file of identity levels: format is not {FORMAT!r}")

@@ -9,7 +9,7 @@ from jdsr_cli.inference.backends import compiled_directory, resolve_backend
 from jdsr_cli.inference.generator import EXPORT_FORMAT, ExportedGenerator, GeneratorNetwork
 from jdsr_cli.weights.bases import base_of_file
 from jdsr_cli.weights.locations import sha256_of
-from jdsr_cli.weights.names import listed_by_hash, no_such_file, path_of
+from jdsr_cli.weights.names import entry_of_file, no_such_file, path_of
 from jdsr_cli.weights.registry import WeightEntry, entry, verify_export
 
 ONNX = ".onnx"
@@ -105,7 +105,7 @@ def _open_file(path: Path, device: str, precision: str, backend: str) -> Generat
             where=path,
             hint="Use --device cpu and install one of them: pip install 'jdsr[cpu]'.",
         )
-    generator = ExportedGenerator(path, chosen, listed_by_hash(sha256_of(path)))
+    generator = ExportedGenerator(path, chosen, entry_of_file(path, sha256_of(path)))
     if precision not in ("auto", generator.precision):
         raise UsageError(
             f"the network was exported in {generator.precision}, not {precision}",
@@ -118,7 +118,7 @@ def _open_file(path: Path, device: str, precision: str, backend: str) -> Generat
 def _find_entry(name_or_path: str) -> WeightEntry | None:
     """Return the manifest entry of weights, None for a file that no manifest lists."""
     path = path_of(name_or_path)
-    return listed_by_hash(sha256_of(path)) if path is not None else entry(name_or_path)
+    return entry_of_file(path, sha256_of(path)) if path is not None else entry(name_or_path)
 
 
 def _open_torch(name_or_path: str, device: str, precision: str, batch: int) -> GeneratorNetwork:

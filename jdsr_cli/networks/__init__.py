@@ -7,12 +7,12 @@ which the paper compares its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any
 
 from torch import nn
 
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import JdsrError, UsageError
+from jdsr_cli.excerpts import brief, first_line
+from jdsr_cli.networks.arguments import bounded_parameters, check_arguments
 from jdsr_cli.networks.burst import BurstConfig, BurstGenerator
 from jdsr_cli.networks.further import further_networks, load_network
 from jdsr_cli.networks.generator import JDSRConfig, JDSRGenerator, occlusion_from_noise
@@ -36,7 +36,7 @@ __all__ = [
     "occlusion_from_noise",
 ]
 
-_BUILDERS: dict[str, tuple[Callable[..., Any], Callable[..., nn.Module]]] = {
+_BUILDERS: dict[str, tuple[type, Callable[..., nn.Module]]] = {
     "lite": (LiteConfig, LiteGenerator),
     "burst": (BurstConfig, BurstGenerator),
     "jdsr": (JDSRConfig, JDSRGenerator),
@@ -63,37 +63,36 @@ def build(network: str, arguments: Mapping[str, object]) -> nn.Module:
         A module that implements the `Generator` protocol, in training mode, on the default device.
 
     Raises:
-        UsageError: The network or an argument is unknown, a value is invalid, or the network of
-            another package cannot be imported.
+        UsageError: The network or an argument is unknown, a value is invalid or out of bounds
+            (`jdsr_cli.networks.arguments`), or the network of another package cannot be imported.
 
     """
     configuration, module = _builder(network)
-    known = [field.name for field in fields(configuration)]  # type: ignore[arg-type]
-    unknown = sorted(set(arguments) - set(known))
-    if unknown:
-        raise UsageError(
-            f"network {network!r} has no argument {unknown[0]!r}",
-            hint=f"Known are {', '.join(known)}.",
-        )
+    check_arguments(network, configuration, arguments)
     values = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in arguments.items()
     }
     try:
-        return module(configuration(**values))
-    except TypeError as error:
+        with bounded_parameters():
+            return module(configuration(**values))
+    except JdsrError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UsageError(
-            f"network {network!r} cannot be built from {dict(arguments)}: {error}"
+            f"network {network!r} cannot be built from {brief(dict(arguments))}: "
+            f"{first_line(error)}"
         ) from error
 
 
-def _builder(network: str) -> tuple[Callable[..., Any], Callable[..., nn.Module]]:
+def _builder(network: str) -> tuple[type, Callable[..., nn.Module]]:
     """Return the classes of the configuration and of the module of a network."""
     if network in _BUILDERS:
         return _BUILDERS[network]
     further = further_networks()
     if network not in further:
         raise UsageError(
-            f"no network is called {network!r}", hint=f"Known are {', '.join(known_networks())}."
+            f"no network is called {brief(network)}",
+            hint=f"Known are {', '.join(known_networks())}.",
         )
     return load_network(further[network])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from torch import nn
 
@@ -25,7 +24,7 @@ def further_networks() -> dict[str, EntryPoint]:
     return {point.name: point for point in found}
 
 
-def load_network(point: EntryPoint) -> tuple[Callable[..., Any], Callable[..., nn.Module]]:
+def load_network(point: EntryPoint) -> tuple[type, Callable[..., nn.Module]]:
     """Import the two classes of a network.
 
     Raises:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings.options import Declared, Settings, in_order
+from jdsr_cli.toml_files import read_toml
 
 
 def read_config(path: str | Path, *kinds: type[Settings]) -> dict[str, Any]:
@@ -32,14 +31,10 @@ def read_config(path: str | Path, *kinds: type[Settings]) -> dict[str, Any]:
 
     """
     try:
-        # To open a named pipe may wait for ever; the one of a shell's <(command) has no such path.
-        if Path(os.path.realpath(path)).is_fifo():
-            raise UsageError("is a named pipe (FIFO)", where=path, hint="Save it to a file.")
-        with Path(path).open("rb") as file:
-            content = tomllib.load(file)
+        content = read_toml(Path(path))
     except OSError as error:
         raise UsageError(f"cannot be read ({error.strerror or error})", where=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"not readable as TOML ({error})", where=path) from error
     known = {one.key: one for one in in_order(*kinds) if one.field != "config"}
     values: dict[str, Any] = {}

@@ -5,7 +5,6 @@ Only the header of the file is read, without torch, so that it is known before a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from types import MappingProxyType
 from typing import Self
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights.locations import unreadable
-from jdsr_cli.weights.registry import ALTERED_HINT, WeightEntry, entries, locate, verify_file
+from jdsr_cli.weights.headers import read_metadata
+from jdsr_cli.weights.registry import WeightEntry, entries, locate, verify_file
 
 BASE_PREFIXES: Mapping[str, str] = MappingProxyType({"burst": "single."})
 """For networks with a frozen part that has the weights of another generator: the beginning of the
@@ -22,10 +21,6 @@ names of its parameters."""
 BASE, BASE_SHA256 = "base", "base_sha256"
 """Keys of the metadata that refer to other weights."""
 SAFETENSORS = ".safetensors"
-_LENGTH = 8
-"""Bytes of the length of a header, little-endian."""
-_MOST = 100_000_000
-"""Bytes of a header at most, as the safetensors library reads."""
 
 
 @dataclass(frozen=True)
@@ -48,33 +43,6 @@ class BaseWeights:
         if BASE not in metadata:
             return None
         return cls(metadata[BASE], metadata.get(BASE_SHA256, ""))
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata in the header of a safetensors file.
-
-    Source: https://github.com/huggingface/safetensors#format
-
-    Raises:
-        WeightsError: The file cannot be read.
-        WeightsCorruptError: It has no such header.
-
-    """
-    try:
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(_LENGTH), "little")
-            text = stream.read(length) if length <= _MOST else b""
-    except OSError as error:
-        raise unreadable(path, error) from error
-    try:
-        metadata = json.loads(text).get("__metadata__", {})
-        if len(text) != length or not isinstance(metadata, dict):
-            raise ValueError
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise WeightsCorruptError(
-            "is not a safetensors file", where=path, hint=ALTERED_HINT
-        ) from error
-    return {str(name): str(value) for name, value in metadata.items()}
 
 
 def base_of_file(path: Path) -> BaseWeights | None:

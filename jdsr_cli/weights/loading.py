@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,15 @@ from jdsr_cli.errors import (
     UsageError,
     WeightsCorruptError,
     WeightsError,
+    WeightsMissingError,
 )
+from jdsr_cli.excerpts import brief
 from jdsr_cli.networks import Generator, GeneratorOutput, build
 from jdsr_cli.weights.bases import BASE_PREFIXES, BaseWeights, check_same_base
+from jdsr_cli.weights.headers import ALTERED_HINT, parse_json
 from jdsr_cli.weights.locations import check_digest, unreadable
-from jdsr_cli.weights.names import listed_by_hash, path_of
+from jdsr_cli.weights.names import entry_of_file, path_of
 from jdsr_cli.weights.registry import (
-    ALTERED_HINT,
     WeightEntry,
     altered_hint,
     check_size,
@@ -223,7 +224,12 @@ def _base_tensors(read: _WeightFile) -> dict[str, Tensor]:
             where=read.path,
             hint=ALTERED_HINT,
         )
-    found, tensors = load_base(wanted.name, network)
+    try:
+        found, tensors = load_base(wanted.name, network)
+    except UsageError as error:
+        raise WeightsMissingError(
+            f"extends the weights {brief(wanted.name)}, which no manifest lists", where=read.path
+        ) from error
     check_same_base(read.path, wanted, found.sha256)
     return tensors
 
@@ -260,7 +266,7 @@ def _read(name_or_path: str | Path) -> _WeightFile:
         raise unreadable(path, error) from error
     digest = hashlib.sha256(data).hexdigest()
     if listed is None:
-        listed = listed_by_hash(digest)
+        listed = entry_of_file(path, digest)
     else:
         check_size(path, len(data), listed.bytes, altered_hint(listed))
         check_digest(path, digest, listed.sha256, altered_hint(listed))
@@ -290,8 +296,8 @@ def _find(name_or_path: str | Path) -> tuple[WeightEntry | None, Path]:
 
 def _build_from_metadata(path: Path, metadata: Mapping[str, str]) -> nn.Module:
     try:
-        name, arguments = metadata["network"], json.loads(metadata["arguments"])
-    except (KeyError, json.JSONDecodeError) as error:
+        name, arguments = metadata["network"], parse_json(metadata["arguments"])
+    except (KeyError, ValueError) as error:
         raise WeightsError(
             "does not state its network",
             where=path,

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from jdsr_cli.errors import WeightsError, WeightsMissingError
-from jdsr_cli.weights.registry import WeightEntry, entries
+from jdsr_cli.weights.locations import check_digest
+from jdsr_cli.weights.registry import (
+    MANIFEST,
+    WeightEntry,
+    altered_hint,
+    entries,
+    read_manifest,
+)
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".onnx")
 """Suffixes by which a text is taken for a file."""
@@ -35,13 +42,25 @@ def no_such_file(path: Path) -> WeightsMissingError:
     )
 
 
-def listed_by_hash(digest: str) -> WeightEntry | None:
-    """Return the manifest entry of a file, or of an exported form, by its SHA-256."""
+def entry_of_file(path: Path, digest: str) -> WeightEntry | None:
+    """Return the manifest entry of a file, or of an exported form, by its SHA-256.
+
+    Raises:
+        WeightsCorruptError: The manifest beside the file lists it with another SHA-256.
+
+    """
+    manifest = path.with_name(MANIFEST)
     try:
+        beside = read_manifest(manifest) if manifest.is_file() else ()
         known = entries()
     except WeightsError:
         # A file whose metadata describe the network needs no manifest.
         return None
+    for one in beside:
+        listed = {one.file: one.sha256}
+        listed |= {export.file: export.sha256 for export in one.exports.values()}
+        if path.name in listed:
+            check_digest(path, digest, listed[path.name], altered_hint(one))
     for one in known:
         if digest in (one.sha256, *(export.sha256 for export in one.exports.values())):
             return one

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.excerpts import brief
+from jdsr_cli.file_names import LONGEST, as_text
+from jdsr_cli.toml_files import read_toml
 from jdsr_cli.weights.gates import gate_table_error
+from jdsr_cli.weights.headers import ALTERED_HINT
 from jdsr_cli.weights.locations import (
     cache_directory,
     check_digest,
@@ -95,6 +99,10 @@ class WeightEntry:
     """Address from which the file is fetched by default; None if it is not published."""
 
 
+_LONGEST_TEXT = 10_000
+"""Characters of a text."""
+_LARGEST = 1 << 50
+"""Largest number, as of bytes."""
 _TYPES = {f.name: f.type for f in fields(WeightEntry)}
 _EXPORT_TYPES = {"file": str, "sha256": str, "bytes": int, "figures": dict}
 _TOML_TYPES = {"str": str, "int": int, "bool": bool, "str | None": str}
@@ -236,9 +244,6 @@ def verify_export(entry: WeightEntry, precision: str) -> Path | None:
     return path
 
 
-ALTERED_HINT = "The file was altered or incompletely copied; take it from the repository again."
-
-
 def altered_hint(entry: WeightEntry) -> str:
     """Return the advice for a file that is not the recorded one."""
     if entry.carried:
@@ -271,30 +276,29 @@ def read_manifest(path: Path) -> tuple[WeightEntry, ...]:
 
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        document = read_toml(path)
+    except (ValueError, OSError) as error:
         raise _broken(path, f"cannot be read ({error})") from error
     tables = document.get("weights", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise _broken(path, "'weights' is not a list of [[weights]] tables")
     listed = tuple(_read_entry(path, table) for table in tables)
-    names = [one.name for one in listed]
-    for name in names:
-        if names.count(name) > 1:
-            raise _broken(path, f"{name!r} is listed more than once")
+    name, times = Counter(one.name for one in listed).most_common(1)[0] if listed else ("", 0)
+    if times > 1:
+        raise _broken(path, f"{name!r} is listed more than once")
     return listed
 
 
 def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
-    label = f"entry {table.get('name', '(without a name)')!r}"
+    label = f"entry {brief(table.get('name', '(without a name)'))}"
     faulty = sorted(set(table) - set(_TYPES)) or sorted(set(_TYPES) - set(table) - set(_OPTIONAL))
     if faulty:
         state = "has an unknown field" if faulty[0] in table else "lacks the field"
-        raise _broken(path, f"{label} {state} {faulty[0]!r}")
+        raise _broken(path, f"{label} {state} {brief(faulty[0])}")
     for name, value in table.items():
         kind = _TOML_TYPES.get(str(_TYPES[name]), dict)
-        if type(value) is not kind or (kind is not bool and value in (0, "")):
-            raise _broken(path, f"{label}: {name} cannot be {value!r}")
+        if type(value) is not kind or not _is_allowed(value):
+            raise _broken(path, f"{label}: {name} cannot be {brief(value)}")
     _check_file(path, label, table)
     idle = [name for name in _OF_SINGLE_SHOTS if table.get(name)] if "base" in table else []
     if idle:
@@ -317,8 +321,8 @@ def _read_export(path: Path, label: str, table: object) -> ExportedFile:
     if not isinstance(table, dict) or set(table) - {"figures"} != {"file", "sha256", "bytes"}:
         raise _broken(path, f"{label} needs file, sha256, bytes and may have figures")
     for name, value in table.items():
-        if type(value) is not _EXPORT_TYPES[name] or value in (0, ""):
-            raise _broken(path, f"{label}: {name} cannot be {value!r}")
+        if type(value) is not _EXPORT_TYPES[name] or not _is_allowed(value):
+            raise _broken(path, f"{label}: {name} cannot be {brief(value)}")
     _check_file(path, label, table)
     return ExportedFile(**table)
 
@@ -327,8 +331,16 @@ def _check_file(path: Path, label: str, table: Mapping[str, Any]) -> None:
     """Check the form of a file's name and hash."""
     if not re.fullmatch(r"[0-9a-f]{64}", table["sha256"]):
         raise _broken(path, f"{label}: sha256 is not 64 lower-case hexadecimal digits")
-    if Path(table["file"]).name != table["file"]:
+    name = table["file"]
+    if Path(name).name != name or name == ".." or "\\" in name or len(name.encode()) > LONGEST:
         raise _broken(path, f"{label}: file must be a name without folders")
+
+
+def _is_allowed(value: object) -> bool:
+    """Whether a value of the right type is a positive number, or a text on one line."""
+    if isinstance(value, str):
+        return 0 < len(value) <= _LONGEST_TEXT and as_text(value) == value
+    return not isinstance(value, int) or isinstance(value, bool) or 0 < value <= _LARGEST
 
 
 def _broken(path: Path, what: str) -> WeightsCorruptError:

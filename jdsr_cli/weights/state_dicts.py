@@ -7,8 +7,8 @@ arguments. Files of `torch.save` are also read if they contain only named tensor
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +21,35 @@ from torch import Tensor, nn
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
+from jdsr_cli.excerpts import brief
 from jdsr_cli.networks import build, known_networks
 from jdsr_cli.settings import StoredPrecision
-from jdsr_cli.weights.bases import BASE_PREFIXES, BaseWeights
-from jdsr_cli.weights.locations import unreadable
+from jdsr_cli.weights.bases import BASE_PREFIXES, SAFETENSORS, BaseWeights
+from jdsr_cli.weights.headers import (
+    ALTERED_HINT,
+    LENGTH_BYTES,
+    METADATA,
+    no_safetensors,
+    parse_header,
+    split_header,
+)
+from jdsr_cli.weights.locations import check_digest, unreadable
 from jdsr_cli.weights.names import no_such_file
-from jdsr_cli.weights.registry import ALTERED_HINT
+from jdsr_cli.weights.pickles import load_plain
 
 _DTYPES: Mapping[StoredPrecision, torch.dtype] = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+_PLAIN = frozenset(
+    (
+        torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8, torch.int8,
+        torch.int16, torch.int32, torch.int64, torch.bool,
+    )
+)  # fmt: skip
+"""Types of tensors in weight files."""
+VALUES_SHA256 = "values_sha256"
+"""Key of the metadata with the SHA-256 of everything after the header."""
 
 
 @dataclass(frozen=True)
@@ -77,23 +95,10 @@ def parse_state_dict(stream: BinaryIO, path: Path) -> StateDict:
         WeightsCorruptError: It is not a safetensors file, or not a mapping of names to tensors.
 
     """
-    if path.suffix == ".safetensors":
-        data = stream.read()
-        try:
-            tensors = safetensors.torch.load(data)
-        except (safetensors.SafetensorError, ValueError, KeyError) as error:
-            raise WeightsCorruptError(
-                f"is not a safetensors file ({error})",
-                where=path,
-                hint=ALTERED_HINT,
-            ) from error
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return StateDict(tensors, header.get("__metadata__", {}))
+    if path.suffix == SAFETENSORS:
+        return _parse_safetensors(stream.read(), path)
     try:
-        with warnings.catch_warnings():
-            # torch warns of TorchScript archives before it refuses them.
-            warnings.simplefilter("ignore", UserWarning)
-            state = torch.load(stream, map_location="cpu", weights_only=True)
+        state = load_plain(stream)
     except Exception as error:  # torch raises errors of any type for damaged files
         raise WeightsCorruptError(
             "is not a state dict of tensors only, and was not opened",
@@ -110,16 +115,60 @@ def parse_state_dict(stream: BinaryIO, path: Path) -> StateDict:
             where=path,
             hint="Export the weights as safetensors.",
         )
-    return StateDict(dict(state), {})
+    tensors = dict(state)
+    _check_plain(tensors, stream.seek(0, io.SEEK_END), path)
+    return StateDict(tensors, {})
+
+
+def _parse_safetensors(data: bytes, path: Path) -> StateDict:
+    try:
+        header, values = split_header(data)
+        _, metadata = parse_header(header)
+        tensors = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise no_safetensors(path, error) from error
+    stated = metadata.get(VALUES_SHA256)
+    if stated is not None:
+        check_digest(path, hashlib.sha256(values).hexdigest(), stated, ALTERED_HINT)
+    _check_plain(tensors, len(data), path)
+    return StateDict(tensors, metadata)
+
+
+def _check_plain(tensors: Mapping[str, Tensor], size: int, path: Path) -> None:
+    """Check that tensors are real numbers that a file of `size` bytes holds.
+
+    Tensors that are sparse, or views of fewer values, state any size.
+
+    Raises:
+        WeightsCorruptError: They are not.
+
+    """
+    total = 0
+    for name, value in tensors.items():
+        plain = value.layout == torch.strided and value.device.type == "cpu"
+        if not (plain and value.dtype in _PLAIN):
+            raise WeightsCorruptError(
+                f"tensor {brief(name)} is not of plain real numbers ({value.dtype}, "
+                f"{value.layout}, {value.device})",
+                where=path,
+                hint="Export the weights as safetensors.",
+            )
+        total += value.numel() * value.element_size()
+    if total > size:
+        raise WeightsCorruptError(
+            f"its tensors have {total:,} bytes, more than the file with {size:,}",
+            where=path,
+            hint="Export the weights as safetensors.",
+        )
 
 
 def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
     """Describe the first difference of two state dicts in names, shapes or types, if any."""
     missing, unused = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     if missing:
-        return f"{len(missing)} tensors are missing, the first is {missing[0]!r}"
+        return f"{len(missing)} tensors are missing, the first is {brief(missing[0])}"
     if unused:
-        return f"{len(unused)} tensors are not used, the first is {unused[0]!r}"
+        return f"{len(unused)} tensors are not used, the first is {brief(unused[0])}"
     for key, value in expected.items():
         if value.shape != found[key].shape:
             return f"tensor {key!r} is {tuple(found[key].shape)}, not {tuple(value.shape)}"
@@ -179,7 +228,7 @@ def save_network(
         "network": network_name,
         "arguments": json.dumps(dict(arguments), sort_keys=True),
     }
-    data = _sort_metadata(safetensors.torch.save(tensors, header))
+    data = _complete_header(safetensors.torch.save(tensors, header))
     with atomic_file(Path(path), make_folder=True) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
@@ -215,14 +264,16 @@ def _to_16_bits(path: Path, key: str, value: Tensor, precision: StoredPrecision)
     return value.to(_DTYPES[precision])
 
 
-def _sort_metadata(data: bytes) -> bytes:
-    """Sort the metadata of a safetensors file, which its writer stores in arbitrary order.
+def _complete_header(data: bytes) -> bytes:
+    """Add the hash of the values to the header of a safetensors file, and sort its metadata.
 
-    The same weights then always give the same bytes and the same hash.
+    The writer stores them in arbitrary order; sorted, the same weights always give the same bytes
+    and the same hash.
     """
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text, values = split_header(data)
+    header = json.loads(text)
+    digest = hashlib.sha256(values).hexdigest()
+    header[METADATA] = dict(sorted({**header[METADATA], VALUES_SHA256: digest}.items()))
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[end:]
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + values

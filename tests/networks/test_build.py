@@ -33,8 +33,8 @@ def test_the_paper_generator_is_built() -> None:
         ("light", {}, "'light'.*lite, burst, jdsr"),
         ("lite", {"scale": 4}, "no argument 'scale'.*lr_size"),
         ("lite", {"lr_size": 48}, "lr_size is 48"),
-        ("lite", {"widths": 16}, "cannot be built"),
-        ("jdsr", {"width": "wide"}, "cannot be built"),
+        ("lite", {"widths": 16}, "widths is 16, a list is required"),
+        ("jdsr", {"width": "wide"}, "a whole number is required"),
     ],
 )
 def test_invalid_networks_are_refused(

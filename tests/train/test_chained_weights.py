@@ -16,7 +16,7 @@ from PIL import Image
 from jdsr_cli.networks import build
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import entry, load_generator, locations, read_manifest, sha256_of
-from jdsr_cli.weights.bases import read_metadata
+from jdsr_cli.weights.headers import read_metadata
 from jdsr_train.chained_weights import chain_weights, default_name
 from jdsr_train.export import WeightOrigin, add_to_manifest, store_weights
 

@@ -35,6 +35,7 @@ from jdsr_train.recipe import (
 from jdsr_train.request import RunSettings
 from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
+from jdsr_train.training import checkpoint
 from jdsr_train.training.monitoring import LOG
 from jdsr_train.training.stage import SchedulePosition
 from jdsr_train.training.trainer import CHECKPOINT, Trainer
@@ -209,6 +210,7 @@ from jdsr_train.auxiliary import build_auxiliary_models
 from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
 from jdsr_train.request import RunSettings
+from jdsr_train.training import checkpoint
 from jdsr_train.training.trainer import Trainer
 
 class Killed:
@@ -435,7 +437,7 @@ def test_a_damaged_checkpoint_is_refused(
     path, data = tmp_path / "joint" / CHECKPOINT, (whole / "joint" / CHECKPOINT).read_bytes()
     path.parent.mkdir()
     if kind == "weights":
-        torch.save({"step": torch.tensor(3)}, path)
+        checkpoint.save(path, {"step": torch.tensor(3)})
     elif kind in ("parts", "shapes"):
         state = torch.load(whole / "joint" / CHECKPOINT, weights_only=True)
         if kind == "parts":
@@ -443,7 +445,7 @@ def test_a_damaged_checkpoint_is_refused(
         else:
             name = next(iter(state["average"]))
             state["average"][name] = torch.zeros(3, 3, 3)
-        torch.save(state, path)
+        checkpoint.save(path, state)
     else:
         path.write_bytes({"half": data[: len(data) // 2], "text": b"hello", "empty": b""}[kind])
     with pytest.raises(TrainingError, match=r"checkpoint\.pt: the checkpoint cannot be read"):

@@ -14,7 +14,8 @@ from weight_folders import TINY, Folders
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.networks import BurstGenerator, build
 from jdsr_cli.weights import entry, load_generator, save_network
-from jdsr_cli.weights.bases import BaseWeights, base_of_file, read_metadata
+from jdsr_cli.weights.bases import BaseWeights, base_of_file
+from jdsr_cli.weights.headers import read_metadata
 from jdsr_cli.weights.loading import load_base
 
 SINGLE = {**TINY, "lr_size": 64, "tail_blocks": 1}
@@ -82,7 +83,7 @@ def test_a_base_that_no_manifest_lists_is_refused(saved: Path, folders: Folders)
     folders.entries.clear()
     folders.add("another", arguments=SINGLE, seed=1, lr_size=64)
 
-    with pytest.raises(UsageError, match="single"):
+    with pytest.raises(WeightsMissingError, match="single"):
         load_generator(saved, "cpu")
 
 

@@ -19,7 +19,8 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import build
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import LoadedGenerator, load_generator
-from jdsr_cli.weights.bases import SAFETENSORS, read_metadata
+from jdsr_cli.weights.bases import SAFETENSORS
+from jdsr_cli.weights.headers import read_metadata
 from jdsr_train.export import NO_DEVIATIONS, WeightOrigin, add_to_manifest, store_weights
 
 NETWORK = "chain"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.toml_files import read_toml
 from jdsr_train.recipe import Recipe
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ def find_file(name_or_path: str, folder: Path, kind: str) -> Path:
     return path
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
     """Return the values of a TOML file.
 
     Raises:
@@ -130,14 +130,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except (ValueError, OSError) as error:
         raise UsageError(f"not readable as TOML ({error})", where=path) from error
 
 
 def _read(path: Path, derived: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the values of a file, merged with those of its base."""
-    values = read_toml(path)
+    values = read_table(path)
     base = values.pop("base", None)
     if base is None:
         return values

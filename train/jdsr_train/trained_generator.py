@@ -14,6 +14,7 @@ from torch import nn
 
 from jdsr_cli.errors import InputMissingError, TrainingError, UsageError
 from jdsr_cli.networks import build
+from jdsr_cli.progress import Progress
 from jdsr_cli.settings import StoredPrecision
 from jdsr_train import recipe_files
 from jdsr_train.export import export_weights
@@ -96,7 +97,10 @@ class TrainedGenerator:
 
 
 def export_checkpoint(
-    path: Path, out: Path | None = None, precision: StoredPrecision = "float16"
+    path: Path,
+    out: Path | None = None,
+    precision: StoredPrecision = "float16",
+    progress: Progress | None = None,
 ) -> Path:
     """Export the checkpoint of a joint stage, for example of a run that was killed.
 
@@ -104,6 +108,7 @@ def export_checkpoint(
         path: RUN/joint/checkpoint.pt; the metrics are read from the log beside it.
         out: The weight file; `RUN/weights/<recipe>.safetensors` when None.
         precision: See `save_network`.
+        progress: Receives a note if the checkpoint has no hash.
 
     Returns:
         The weight file.
@@ -117,7 +122,10 @@ def export_checkpoint(
     """
     if not path.is_file():
         raise InputMissingError("no such file", where=path)
-    trained = TrainedGenerator.from_state(checkpoint.read(path), path)
+    state = checkpoint.read(path)
+    if progress is not None and not state[checkpoint.HASHED]:
+        progress.note(f"{path}: {checkpoint.WITHOUT_HASH}")
+    trained = TrainedGenerator.from_state(state, path)
     chosen = out or stage_weights_path(path.parent.parent, "joint", trained.recipe)
     trained.export(chosen, last_validation(path.parent), precision=precision)
     return chosen

@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jdsr_cli.errors import InputMissingError, UsageError
+from jdsr_cli.toml_files import read_toml
 from jdsr_train.lease.files import MIB
 from jdsr_train.recipe_files import build_table
 
@@ -139,7 +139,7 @@ def read_plan(path: Path) -> Plan:
 
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError as error:
         raise InputMissingError(
             "no such plan", where=path, hint="Plans are in train/gpu/plans"

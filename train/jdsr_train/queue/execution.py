@@ -15,7 +15,7 @@ from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, JdsrError, UsageError, Weight
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.settings import TrainSettings
 from jdsr_cli.weights import resolve_device, sha256_of
-from jdsr_cli.weights.bases import read_metadata
+from jdsr_cli.weights.headers import read_metadata
 from jdsr_train.queue import records
 from jdsr_train.queue.children import ChildResult, Interruption, run_child
 from jdsr_train.queue.estimates import Estimates, describe_remaining

@@ -132,7 +132,7 @@ def load_queue(name_or_path: str) -> TrainingQueue:
 
     """
     path = recipe_files.find_file(name_or_path, _folder(), "plan")
-    table = build_table(PlanTable, recipe_files.read_toml(path), path.name)
+    table = build_table(PlanTable, recipe_files.read_table(path), path.name)
     jobs: dict[str, TrainingJob] = {}
     for number, one in enumerate(table.job, 1):
         where = f"{path.name}: job {number}"

@@ -320,6 +320,8 @@ class Trainer:
         state = checkpoint.load(self.checkpoint, self.identity)
         checkpoint.restore(self.checkpoint, state, self._load_state)
         self.progress.note(f"{self.stage.name}: resumed at step {self.step}")
+        if not state[checkpoint.HASHED]:
+            self.progress.note(f"{self.stage.name}: {checkpoint.WITHOUT_HASH}")
 
     def _load_state(self, state: dict[str, Any]) -> None:
         for name, model in self.stage.models.items():
