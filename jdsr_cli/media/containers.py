@@ -121,8 +121,8 @@ def open_container(
         except av.ArgumentError:
             # By its name, FFmpeg takes a picture for one of a numbered sequence; without a name it
             # looks at the content alone.
-            with file.open("rb") as stream:
-                container = opened(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+            with file.open("rb") as content:
+                container = opened(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
     except (av.FFmpegError, ValueError, OSError) as exc:
         raise _unopenable(file, exc) from exc
     outside = external_references(file) if container.format.name.startswith("mov") else []
