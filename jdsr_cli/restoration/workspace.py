@@ -111,12 +111,8 @@ class Workspace:
     def is_finished(self, request: Request, *, hashes: bool = False) -> bool:
         """Return whether a result of the same request exists already, with all of its files.
 
-        If one is damaged, it may be replaced, and `redone` says what is wrong with it.
-
-        Args:
-            request: What is to be done.
-            hashes: Whether files are compared by their hashes, not only by their sizes.
-
+        If one is damaged, it may be replaced, and `redone` says what is wrong with it. Files are
+        compared by their sizes, or by their `hashes` as well.
         """
         self.redone = None
         manifest = read_manifest(self.final)
@@ -164,9 +160,7 @@ class Workspace:
     def publish_waiting(self, request: Request, *, force: bool) -> bool:
         """Give complete results of an interrupted run their final name; return whether there are.
 
-        Args:
-            request: What is to be done.
-            force: Replace an earlier result of the name.
+        With `force` they replace an earlier result.
 
         Raises:
             OutputError: Something else has the name, another run is writing, or the file system
