@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from weight_folders import TINY, Folders
 
-from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.networks import BurstGenerator, build
 from jdsr_cli.weights import entry, load_generator, save_network
 from jdsr_cli.weights.bases import BaseWeights, base_of_file
