@@ -103,8 +103,9 @@ class TrainSettings(Settings):
     features: Annotated[
         str | None,
         Option(
-            "Frozen feature network: file of VGG-16 or SqueezeNet 1.1 weights.",
-            metavar="FILE", unset="torchvision's VGG-16",
+            "Frozen feature network: file of VGG-16 or SqueezeNet 1.1 weights, or vgg16 to "
+            "download torchvision's (528 MB).",
+            metavar="FILE|vgg16", unset="torchvision's VGG-16 if it is in its cache",
         ),
     ] = None  # fmt: skip
     init: Annotated[

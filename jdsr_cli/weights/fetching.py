@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import os
-import urllib.request
-from http.client import HTTPException
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import IO
-from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import OutputError, UsageError, WeightsError, WeightsMissingError
+from jdsr_cli.excerpts import first_line
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.version import __version__
+from jdsr_cli.weights.downloading import (
+    CHUNK,
+    MOST_BYTES,
+    READ_ERRORS,
+    SCHEMES,
+    Download,
+    download,
+)
 from jdsr_cli.weights.inventory import AuxiliaryFile, check_auxiliary, select_entries, verified_path
 from jdsr_cli.weights.locations import cache_directory, check_digest, find_file
 from jdsr_cli.weights.registry import WeightEntry, check_size
-
-TIMEOUT = 30.0
-"""Seconds without a response after which a download fails."""
-SCHEMES = ("https", "http")
 
 Origin = Path | str
 """Path or address of a file."""
@@ -53,24 +55,28 @@ def origin_of(file: str, source: str) -> Origin:
     return address._replace(path=path, fragment="").geturl()
 
 
-def open_origin(origin: Origin) -> tuple[IO[bytes], int | None]:
-    """Open a file at its origin; return a stream, to be closed, and its size if it is known.
+def open_origin(origin: Origin) -> Download:
+    """Open a file at its origin.
 
     Raises:
-        OSError, ValueError, http.client.HTTPException: there is no such file, or no response.
+        OSError, ValueError, http.client.HTTPException: there is no such file, or no response; also
+            while chunks are read.
 
     """
-    if isinstance(origin, Path):
-        stream = origin.open("rb")
-        return stream, os.fstat(stream.fileno()).st_size
-    request = urllib.request.Request(origin, headers={"User-Agent": f"jdsr/{__version__}"})
-    try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except HTTPError as error:
-        error.close()  # otherwise the connection stays open
-        raise
-    stated = response.headers.get("Content-Length", "")
-    return response, int(stated) if stated.isdecimal() else None
+    if not isinstance(origin, Path):
+        return download(origin)
+    # To open a named pipe, or to read a device, may take for ever.
+    if origin.exists() and not origin.is_file():
+        raise OSError(errno.EINVAL, "it is not a file")
+    size = origin.stat().st_size
+    chunks = _chunks_of(origin)
+    return Download(size, chunks, chunks.close)
+
+
+def _chunks_of(path: Path) -> Generator[bytes]:
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
 
 
 def _source_error(source: str, what: str) -> UsageError:
@@ -81,10 +87,7 @@ def _source_error(source: str, what: str) -> UsageError:
     )
 
 
-CHUNK = 1 << 18
 _DISCARDED = "The downloaded data were discarded."
-_READ_ERRORS = (OSError, HTTPException, ValueError)
-"""Errors that are raised on opening and reading an origin."""
 
 
 def fetch(name: str, source: str | None = None, progress: Progress | None = None) -> Path:
@@ -146,26 +149,31 @@ def _receive(
     progress: Progress,
 ) -> None:
     """Download to `target`; errors of the origin, not of the disk, become `WeightsError`."""
-    try:
-        stream, stated = open_origin(origin)
-    except _READ_ERRORS as error:
-        raise _failed(item, origin, final, error) from error
     recorded = item.bytes if isinstance(item, WeightEntry) else None
+    # Accepted files of others (`AuxiliaryFile.also`) may be somewhat larger than recorded.
+    most = recorded or (MOST_BYTES if item.bytes is None else 2 * item.bytes)
     received, digest = 0, hashlib.sha256()
-    with stream, target.open("wb") as out:
+    try:
+        found = open_origin(origin)
+    except READ_ERRORS as error:
+        raise _failed(item, origin, final, error) from error
+    stated = found.size
+    with closing(found), target.open("wb") as out:
         if recorded is not None and stated is not None:
             check_size(origin, stated, recorded, _DISCARDED)
+        if stated is not None and stated > most:
+            raise _failed(item, origin, final, ValueError(f"it has {stated:,} bytes"))
         progress.begin(item.file, stated or item.bytes)
         try:
-            while chunk := _read(stream, item, origin, final):
+            while received <= most and (chunk := _next(found.chunks, item, origin, final)):
                 out.write(chunk)
                 digest.update(chunk)
                 received += len(chunk)
                 progress.advance(item.file, len(chunk))
-                if recorded is not None and received > recorded:
-                    break
         finally:
             progress.end(item.file)
+    if received > most and recorded is None:
+        raise _failed(item, origin, final, ValueError(f"it has more than {most:,} bytes"))
     if stated is not None and received < stated:
         truncated = EOFError(f"it ended after {received:,} of {stated:,} bytes")
         raise _failed(item, origin, final, truncated)
@@ -176,12 +184,12 @@ def _receive(
     check_digest(origin, digest.hexdigest(), item.sha256, _DISCARDED)
 
 
-def _read(
-    stream: IO[bytes], item: WeightEntry | AuxiliaryFile, origin: Origin, final: Path
+def _next(
+    chunks: Iterator[bytes], item: WeightEntry | AuxiliaryFile, origin: Origin, final: Path
 ) -> bytes:
     try:
-        return stream.read(CHUNK)
-    except _READ_ERRORS as error:
+        return next(chunks, b"")
+    except READ_ERRORS as error:
         raise _failed(item, origin, final, error) from error
 
 
@@ -191,7 +199,7 @@ def _failed(
     manual = _manual_hint(item, final)
     if isinstance(origin, str):
         hint = f"Try again, give another source with --from, or {manual}."
-        return WeightsError(f"download failed ({cause})", where=origin, hint=hint)
+        return WeightsError(f"download failed ({first_line(cause)})", where=origin, hint=hint)
     hint = f"Give another source with --from, or {manual}."
     if isinstance(cause, FileNotFoundError):
         return WeightsMissingError("there is no such file", where=origin, hint=hint)

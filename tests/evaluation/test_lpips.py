@@ -163,9 +163,10 @@ def test_a_failed_download_gives_a_hint(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError("no route")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    monkeypatch.setattr(lpips, "download_file", fail)
     with pytest.raises(WeightsMissingError, match=r"alexnet.*no route.*--lpips FILE"):
         LpipsMetric("download")
     cached = tmp_path / "checkpoints" / Path(lpips.published_url(TRUNKS[0])).name
+    cached.parent.mkdir()
     torch.save(trunk("alex"), cached)
     assert LpipsMetric("download").trunk.name == "alex"

@@ -227,16 +227,19 @@ def test_torchvisions_file_is_fetched_once_and_is_not_a_deviation(
     digest = hashlib.sha256(content).hexdigest()[:8]
     downloads: list[tuple[str, str]] = []
 
-    def download(url: str, path: str, start: str, progress: bool) -> None:
+    def download(url: str, path: Path, start: str) -> None:
         downloads.append((url, start))
-        assert not progress
-        Path(path).write_bytes(content)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(frozen_features, "download_file", download)
     monkeypatch.setattr(frozen_features, "URL", f"https://models.example/vgg16-{digest}.pth")
-    for _ in range(2):
-        extractor = load_features("vgg16")
+    with pytest.raises(WeightsMissingError, match=r"not on this machine.*--features vgg16"):
+        load_features(None)
+    assert downloads == []
+    for source in ("vgg16", "vgg16", None):
+        extractor = load_features(source)
         assert extractor.deviation is None
         assert extractor.name == f"VGG-16 (vgg16-{digest}.pth)"
     assert downloads == [(f"https://models.example/vgg16-{digest}.pth", digest)]
@@ -249,7 +252,7 @@ def test_the_error_for_a_failed_fetch_states_path_and_address(
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(frozen_features, "download_file", download)
     with pytest.raises(WeightsMissingError, match="cannot be fetched") as caught:
         load_features(Path("vgg16"))
     path = tmp_path / "hub/checkpoints/vgg16-397923af.pth"

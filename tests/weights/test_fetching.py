@@ -16,7 +16,7 @@ from jdsr_cli.errors import (
     WeightsError,
     WeightsMissingError,
 )
-from jdsr_cli.weights import auxiliary, entry, fetch, fetching, verify
+from jdsr_cli.weights import auxiliary, downloading, entry, fetch, verify
 
 LARGE = bytes(range(256)) * 4_000
 
@@ -133,7 +133,7 @@ def test_files_that_differ_from_the_record_are_discarded(
 def test_reading_stops_after_the_recorded_size(
     folders: Folders, source_folder: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "CHUNK", 1000)
+    monkeypatch.setattr(downloading, "CHUNK", 1000)
     server.files["/large.safetensors"] = LARGE * 2
     server.states_length = False
     progress = Recorder()
@@ -208,7 +208,7 @@ def test_a_source_without_the_file_is_an_error(
 def test_a_server_without_a_response_times_out(
     folders: Folders, source_folder: Path, monkeypatch: pytest.MonkeyPatch, server: FileServer
 ) -> None:
-    monkeypatch.setattr(fetching, "TIMEOUT", 0.1)
+    monkeypatch.setattr(downloading, "TIMEOUT", 0.1)
     server.answers.clear()
     with pytest.raises(WeightsError, match=r"download failed \(.*timed out"):
         fetch("large", server.address)

@@ -23,7 +23,7 @@ from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.synthesis.masks import landmarks_from_five
 from jdsr_train.components import TrainingComponents
 from jdsr_train.data.parsing_set import ParsingSet
-from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
+from jdsr_train.frozen_features import FeatureExtractor, load_features
 from jdsr_train.recipe import GeneratorRecipe
 from jdsr_train.request import TrainRequest
 from jdsr_train.requirements import check_given_weights, check_requirements
@@ -186,7 +186,7 @@ class SyntheticResources:
         """Return the feature network of the request if it can be loaded."""
         if not self.has_features:
             return None
-        return load_features(self.request.features or VGG16, half=half)
+        return load_features(self.request.features, half=half)
 
     def load_identity(self, network: nn.Module) -> None:
         """Keep the random weights."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -12,7 +11,9 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights, squeezenet1_1, vgg16
 
 from jdsr_cli.errors import InputMissingError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.excerpts import first_line
 from jdsr_cli.weights import read_state_dict
+from jdsr_cli.weights.downloading import READ_ERRORS, download_file
 from jdsr_cli.weights.locations import sha256_of
 
 LEVELS = 3
@@ -168,13 +169,11 @@ class Vgg16Features(FeatureExtractor):
     """pool1, pool2 and pool3 of VGG-16; the input is (B, 3, H, W) RGB in [0, 1].
 
     Args:
-        path: State dict of torchvision's `vgg16`, complete or only its layers up to pool3; None:
-            torchvision's own file in its cache, downloaded if necessary.
+        path: State dict of torchvision's `vgg16`, complete or only its layers up to pool3.
         half: Whether to compute in bfloat16; the outputs are float32 in either case.
 
     Raises:
         InputMissingError: The file does not exist.
-        WeightsMissingError: torchvision's own file is missing and cannot be downloaded.
         WeightsCorruptError: The file is not such a state dict.
 
     """
@@ -182,8 +181,7 @@ class Vgg16Features(FeatureExtractor):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, path: Path | None = None, *, half: bool = False) -> None:
-        path = path or fetch()
+    def __init__(self, path: Path, *, half: bool = False) -> None:
         trunk = vgg16_trunk()
         _load_trunk(trunk, path)
         super().__init__(
@@ -216,6 +214,24 @@ def cached_file() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
 
 
+def installed_file() -> Path:
+    """Return torchvision's own file in its cache; nothing is downloaded.
+
+    Raises:
+        WeightsMissingError: It is missing.
+
+    """
+    path = cached_file()
+    if not path.is_file():
+        raise WeightsMissingError(
+            "torchvision's VGG-16 is not on this machine",
+            where=path,
+            hint=f"Give --features {VGG16} to download it (528 MB), or --features FILE "
+            "(a VGG-16 or SqueezeNet 1.1 state dict)",
+        )
+    return path
+
+
 def fetch() -> Path:
     """Return torchvision's own file, downloaded into its cache (528 MB) if it is missing.
 
@@ -227,11 +243,10 @@ def fetch() -> Path:
     if path.is_file():
         return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(URL, str(path), _digest_start(), progress=False)
-    except (OSError, RuntimeError, ValueError, HTTPException) as error:
+        download_file(URL, path, _digest_start())
+    except READ_ERRORS as error:
         raise WeightsMissingError(
-            f"torchvision's VGG-16 is missing and cannot be fetched ({error})",
+            f"torchvision's VGG-16 is missing and cannot be fetched ({first_line(error)})",
             where=path,
             hint=f"Put {URL} there, or give --features FILE "
             "(a VGG-16 or SqueezeNet 1.1 state dict)",
@@ -255,26 +270,30 @@ def _load_trunk(trunk: nn.Sequential, path: Path) -> None:
 
 
 VGG16 = "vgg16"
-"""Name of torchvision's own VGG-16, which is downloaded once."""
+"""Name of torchvision's own VGG-16, which is downloaded where it is asked for by this name."""
 
 
-def load_features(source: str | Path, *, half: bool = False) -> FeatureExtractor:
+def load_features(source: str | Path | None, *, half: bool = False) -> FeatureExtractor:
     """Create a feature extractor.
 
     Args:
-        source: `VGG16`, or a state dict of torchvision's `vgg16` or `squeezenet1_1`
+        source: None for torchvision's VGG-16 in its cache; `VGG16` to download it if it is not
+            there; or a state dict of torchvision's `vgg16` or `squeezenet1_1`
             (.safetensors, or a file of `torch.save`). The names of its tensors identify the
             network.
         half: Whether to compute in bfloat16.
 
     Raises:
         InputMissingError: The file does not exist.
-        WeightsMissingError: torchvision's VGG-16 is missing and cannot be downloaded.
+        WeightsMissingError: torchvision's VGG-16 is missing, and is not to be downloaded or cannot
+            be.
         WeightsCorruptError: The file is neither.
 
     """
+    if source is None:
+        return Vgg16Features(installed_file(), half=half)
     if str(source) == VGG16:
-        return Vgg16Features(None, half=half)
+        return Vgg16Features(fetch(), half=half)
     path = Path(source)
     if _is_squeezenet(read_state(path)):
         return SqueezeNetFeatures(path, half=half)

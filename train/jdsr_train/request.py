@@ -53,8 +53,8 @@ class TrainRequest:
     init: str | None = None
     """Initial weights of the joint stage: a name of the registry or a file."""
     features: str | None = None
-    """Frozen features: a file of VGG-16 or SqueezeNet 1.1 weights; torchvision's VGG-16 when
-    None."""
+    """Frozen features: a file of VGG-16 or SqueezeNet 1.1 weights; `vgg16` to download
+    torchvision's VGG-16; that of its cache when None."""
     parsing: Path | None = None
     """Faces labelled like CelebAMask-HQ, for the parser stage."""
     labels: str = OWN_PARSER

@@ -21,7 +21,7 @@ from jdsr_cli.weights.state_dicts import difference
 from jdsr_train.baselines.published import from_published, is_published
 from jdsr_train.data.parsing_set import ParsingSet, open_parsing_set
 from jdsr_train.data.part_labellers import label_source
-from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
+from jdsr_train.frozen_features import FeatureExtractor, load_features
 from jdsr_train.recipe import GeneratorRecipe
 from jdsr_train.request import OWN_PARSER, TrainRequest, stage_weights_path
 
@@ -113,8 +113,8 @@ class FileResources:
         return self._labelled[split]
 
     def features(self, half: bool) -> FeatureExtractor | None:
-        """Return the network of `--features`; torchvision's VGG-16 if none is given."""
-        return load_features(self.request.features or VGG16, half=half)
+        """Return the network of `--features`; by default torchvision's VGG-16 in its cache."""
+        return load_features(self.request.features, half=half)
 
     def load_identity(self, network: nn.Module) -> None:
         """Load the weights of `--identity`, or those of the identity stage of this run."""

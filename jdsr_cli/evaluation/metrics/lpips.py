@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
+from jdsr_cli.excerpts import first_line
 from jdsr_cli.weights import read_state_dict, sha256_of
+from jdsr_cli.weights.downloading import READ_ERRORS, download_file
 
 DOWNLOAD = "download"
 """Trunk setting for torchvision's own AlexNet."""
@@ -87,11 +89,10 @@ def download_trunk() -> Path:
     if path.is_file():
         return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=hash_prefix(url), progress=False)
-    except (OSError, RuntimeError) as error:
+        download_file(url, path, hash_prefix(url))
+    except READ_ERRORS as error:
         raise WeightsMissingError(
-            f"the trunk of LPIPS cannot be downloaded ({error})",
+            f"the trunk of LPIPS cannot be downloaded ({first_line(error)})",
             where=url,
             hint="Fetch it with a browser and give --lpips FILE",
         ) from error
