@@ -17,7 +17,7 @@ _WORK = re.compile(r"\..*\.partial|\.jdsr")
 """Names of the hidden folders in which results grow, and of what is kept beside them."""
 
 
-def is_result(folder: Path) -> bool:
+def is_own_folder(folder: Path) -> bool:
     """Whether a folder holds a result, moved and copied ones included, or one that grows.
 
     Other programs write files of the name `manifest.json` as well. That of jdsr states its command,

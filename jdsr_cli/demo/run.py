@@ -22,7 +22,7 @@ from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.media import Image, read_image, write_image
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration import InputResult, restore
-from jdsr_cli.restoration.finished_result import is_result
+from jdsr_cli.restoration.finished_result import is_valid_result
 from jdsr_cli.restoration.workspace import HIDDEN_NAME
 from jdsr_cli.settings import RestoreSettings
 
@@ -260,7 +260,7 @@ def _remove_demo(out: Path) -> None:
     """Remove what the demo has written, and the folder if it holds nothing else."""
     result = out / Path(CLIP).stem
     unfinished = out / HIDDEN_NAME.format(result.name)
-    for folder in (unfinished, out / HIDDEN_FOLDER, *([result] if is_result(result) else [])):
+    for folder in (unfinished, out / HIDDEN_FOLDER, *([result] if is_valid_result(result) else [])):
         shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         for file in (CLIP, SHEET):
@@ -280,7 +280,7 @@ def _check_earlier(out: Path) -> None:
     result = out / clip.stem
     if not os.path.lexists(clip) and not os.path.lexists(sheet):
         return
-    known = read_manifest(result).get("input") if is_result(result) else None
+    known = read_manifest(result).get("input") if is_valid_result(result) else None
     with suppress(InputError):
         if isinstance(known, dict) and known.get("sha256") == sha256_file(clip):
             return

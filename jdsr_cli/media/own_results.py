@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jdsr_cli.result_folders import is_result
+from jdsr_cli.result_folders import is_own_folder
 
 
 class OwnResults:
@@ -45,5 +45,5 @@ class OwnResults:
 
     def _is_result(self, folder: Path) -> bool:
         if folder not in self._known:
-            self._known[folder] = is_result(folder)
+            self._known[folder] = is_own_folder(folder)
         return self._known[folder]

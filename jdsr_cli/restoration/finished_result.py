@@ -20,7 +20,7 @@ from jdsr_cli.restoration.face_folder import FACES
 _EMPTY = hashlib.sha256(b"").hexdigest()
 
 
-def is_result(folder: Path) -> bool:
+def is_valid_result(folder: Path) -> bool:
     """Whether a folder holds a manifest that agrees with the schema of jdsr; not so for a link."""
     from jdsr_cli.evidence.schemas import record_schema  # only what may be replaced needs it
     from jdsr_cli.evidence.verification import StoredResult  # it imports this package
@@ -41,7 +41,7 @@ def unlisted_entries(folder: Path) -> list[str]:
     result: other files, links, and folders without listed files.
 
     Args:
-        folder: A result, see `is_result`.
+        folder: A result, see `is_valid_result`.
 
     """
     from jdsr_cli.evidence.verification import StoredResult  # it imports this package

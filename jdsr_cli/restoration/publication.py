@@ -16,7 +16,7 @@ from jdsr_cli.atomic import atomic_file, flush_folder, flush_tree, output_error,
 from jdsr_cli.errors import InputError, OutputError
 from jdsr_cli.evidence import MANIFEST, read_manifest, sha256_file
 from jdsr_cli.renames import exchange, rename_new
-from jdsr_cli.restoration.finished_result import is_result, unlisted_entries
+from jdsr_cli.restoration.finished_result import is_valid_result, unlisted_entries
 from jdsr_cli.restoration.kept_files import remove
 
 RESULTS, WORK, REPLACED, MENDING = "results", "work", "old", "mending"
@@ -78,7 +78,7 @@ class Publication:
         final = self._final
         if not os.path.lexists(final):
             return None
-        if not is_result(final):
+        if not is_valid_result(final):
             what = "something that is not a result of jdsr has this name already"
             if not final.is_symlink() and (final / MANIFEST).exists():
                 what = f"{what} (its {MANIFEST} is damaged, or of another program)"
@@ -190,7 +190,9 @@ class Publication:
         remove(self._replaced)
         exchange(self._results, self._final, self._replaced)
         # Now that it has another name, nobody adds anything to it.
-        refusal = _refused_entries(self._results) if is_result(self._results) else _Refusal(CHANGED)
+        refusal = (
+            _refused_entries(self._results) if is_valid_result(self._results) else _Refusal(CHANGED)
+        )
         if refusal is not None:
             exchange(self._results, self._final, self._replaced)
             return refusal
@@ -205,7 +207,7 @@ class Publication:
             OutputError: The file system refuses.
 
         """
-        if os.path.lexists(self._final) or not is_result(self._replaced):
+        if os.path.lexists(self._final) or not is_valid_result(self._replaced):
             return
         try:
             rename_new(self._replaced, self._final)

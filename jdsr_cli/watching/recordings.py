@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.media.folders import is_media_name
-from jdsr_cli.result_folders import is_result
+from jdsr_cli.result_folders import is_own_folder
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def list_recordings(folder: Path, excluded: Path) -> FolderListing:
                 for name in folders
                 if not name.startswith(".") and (here / name).resolve() != excluded
             ]
-            folders[:] = [name for name in searched if not is_result(here / name)]
+            folders[:] = [name for name in searched if not is_own_folder(here / name)]
             results += len(searched) - len(folders)
             found += [_describe(here / name, folder) for name in names if is_media_name(Path(name))]
     except OSError as fault:

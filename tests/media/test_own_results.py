@@ -12,7 +12,7 @@ from media.own_files import result_manifest
 
 from jdsr_cli.errors import InputMissingError
 from jdsr_cli.media import expand_inputs
-from jdsr_cli.result_folders import MANIFEST_NAME, is_result
+from jdsr_cli.result_folders import MANIFEST_NAME, is_own_folder
 
 
 @pytest.fixture
@@ -132,10 +132,10 @@ def test_manifests_of_other_programs_make_no_results(
 @pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b"\xff", b"null", b'{"a": NaN}'])
 def test_what_is_no_manifest_is_read_with_caution(tmp_path: Path, content: bytes) -> None:
     (tmp_path / MANIFEST_NAME).write_bytes(content)
-    assert not is_result(tmp_path)
+    assert not is_own_folder(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_manifest_that_is_a_pipe_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / MANIFEST_NAME)
-    assert not is_result(tmp_path)
+    assert not is_own_folder(tmp_path)
