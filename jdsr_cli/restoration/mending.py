@@ -51,6 +51,9 @@ def mend(
     workspace = state.workspace
     if not settings.resume or settings.force or not Journal.exists(workspace.work):
         return
+    if workspace.final.exists():
+        # Only the work is left of a run that was killed after it had published its results.
+        return
     asked = Journal.stored_request(workspace.work).get("asked")
     if not isinstance(asked, dict):
         return
