@@ -10,7 +10,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal, get_args
 
-from jdsr_cli.errors import JdsrError, WeightsError, WeightsMissingError
+from jdsr_cli.errors import JdsrError, UsageError, WeightsError, WeightsMissingError
 from jdsr_cli.settings import DetectorName, DetectorSettings
 from jdsr_cli.version import __version__
 from jdsr_cli.weights import (
@@ -182,6 +182,9 @@ def _weights() -> Iterator[DiagnosedItem]:
         yield DiagnosedItem("weights", "auto", "fault", error.what, error.hint, needed=True)
         yield from (_weight_file(one, needed=False) for one in auxiliary_status())
         return
+    except UsageError as error:
+        yield DiagnosedItem("weights", "auto", "fault", error.what, error.hint, needed=True)
+        return
     if any(one.name == default.name for one in statuses):
         yield DiagnosedItem("weights", "auto", "ok", f"uses {default.name} ({default.reason})")
     else:
@@ -266,7 +269,11 @@ def _recall(name: str) -> str:
 
 
 def _folders() -> Iterator[DiagnosedItem]:
-    for directory in search_directories():
+    try:
+        directories = search_directories()
+    except UsageError:  # reported with the weights
+        directories = ()
+    for directory in directories:
         files = _weight_files(directory)
         detail = f"{len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB"
         exists = directory.is_dir()

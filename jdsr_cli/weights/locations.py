@@ -8,7 +8,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from jdsr_cli.errors import WeightsCorruptError, WeightsError
+from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
+from jdsr_cli.excerpts import brief
 
 OVERRIDE_VARIABLE = "JDSR_WEIGHTS"
 """Environment variable with a folder that is searched first."""
@@ -30,18 +31,43 @@ def cache_directory() -> Path:
 
 
 def search_directories() -> tuple[Path, ...]:
-    """Return the folders that are searched for a weight file, in order; they need not exist.
+    """Return the folders that are searched for a weight file, in order.
 
     ``$JDSR_WEIGHTS``, the files carried by the installed package, those of a checkout, the cache.
+    Only the first must exist, if it is set.
+
+    Raises:
+        UsageError: ``$JDSR_WEIGHTS`` is not a folder that can be read.
+
     """
     folders = [PACKAGE_FOLDER / "files"]
     checkout = PACKAGE_FOLDER.parents[1]
     if (checkout / "pyproject.toml").is_file():
         folders.append(checkout / "weights")
-    override = os.environ.get(OVERRIDE_VARIABLE)
-    if override:
-        folders.insert(0, Path(override).expanduser())
-    return (*folders, cache_directory())
+    override = _override()
+    return (*(() if override is None else (override,)), *folders, cache_directory())
+
+
+def _override() -> Path | None:
+    """Return the folder that the user set; None if the variable is not set."""
+    text = os.environ.get(OVERRIDE_VARIABLE)
+    if text is None:
+        return None
+    folder = Path(text).expanduser()
+    if not text.strip():
+        fault = "is set, but empty"
+    elif not folder.exists():
+        fault = f"names {brief(text)}, which does not exist"
+    elif not folder.is_dir():
+        fault = f"names {brief(text)}, which is not a folder"
+    elif not os.access(folder, os.R_OK | os.X_OK):
+        fault = f"names {brief(text)}, which cannot be read"
+    else:
+        return folder
+    raise UsageError(
+        f"the environment variable {OVERRIDE_VARIABLE} {fault}",
+        hint="Set it to a folder with weights and their manifest.toml, or unset it.",
+    )
 
 
 def find_file(name: str) -> Path | None:

@@ -48,7 +48,7 @@ DATA = Path(__file__).parents[3] / "shared/data/faces128"
 @pytest.fixture
 def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the weights of other projects unavailable."""
-    monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.delenv("JDSR_WEIGHTS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
     monkeypatch.setattr("jdsr_cli.weights.locations.PACKAGE_FOLDER", tmp_path / "a" / "b")
 

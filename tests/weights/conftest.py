@@ -19,6 +19,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
     package_folder = tmp_path / "site-packages" / "jdsr_cli" / "weights"
     monkeypatch.setattr(locations, "PACKAGE_FOLDER", package_folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "override").mkdir()
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path / "override"))
     monkeypatch.delenv("JDSR_WEIGHTS_SOURCE", raising=False)
     return Folders(tmp_path)

@@ -208,7 +208,7 @@ def test_a_plain_state_dict_needs_an_entry(
     folders: Folders, tmp_path: Path, state: dict[str, Tensor]
 ) -> None:
     path = folders.override / "old.pth"
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     torch.save(state, path)
     with pytest.raises(WeightsError, match="does not state its network"):
         load_generator(path, "cpu")

@@ -36,7 +36,7 @@ def test_the_cache_is_in_the_home_folder_by_default(
 def test_the_first_folder_with_the_file_is_used(folders: Folders) -> None:
     assert locations.find_file("a.bin") is None
     for directory in (folders.cache, folders.override):
-        directory.mkdir(parents=True)
+        directory.mkdir(parents=True, exist_ok=True)
         (directory / "a.bin").touch()
         assert locations.find_file("a.bin") == directory / "a.bin"
 

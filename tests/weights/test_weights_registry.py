@@ -33,7 +33,7 @@ def test_manifests_are_joined_and_the_first_takes_precedence(folders: Folders) -
 @pytest.mark.parametrize("text", [None, "", "# nothing yet\n"])
 def test_a_missing_or_empty_manifest_is_an_error(folders: Folders, text: str | None) -> None:
     if text is not None:
-        folders.override.mkdir()
+        folders.override.mkdir(exist_ok=True)
         (folders.override / "manifest.toml").write_text(text)
     with pytest.raises(WeightsMissingError, match=r"manifest\.toml.*JDSR_WEIGHTS") as raised:
         entries()
@@ -118,7 +118,7 @@ def test_an_invalid_entry_is_an_error(
 def test_a_file_that_is_not_a_manifest_is_an_error(
     folders: Folders, text: str, message: str
 ) -> None:
-    folders.override.mkdir()
+    folders.override.mkdir(exist_ok=True)
     (folders.override / "manifest.toml").write_text(text)
     with pytest.raises(WeightsCorruptError, match=message):
         entries()

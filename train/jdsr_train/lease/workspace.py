@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError
+from jdsr_cli.weights.locations import OVERRIDE_VARIABLE
 from jdsr_train.lease.files import PartsTable, read_json, read_parts_table, write_json
 from jdsr_train.lease.plan import Plan, PlannedModel, read_plan
 
@@ -175,15 +176,19 @@ LOCK_TIMEOUT = 1.0
 
 def process_environment(workspace: LeaseWorkspace) -> dict[str, str]:
     """Return the environment of processes that run the code of the workspace."""
-    return {
+    environment = {
         "OMP_NUM_THREADS": "4",
         **os.environ,
         "PYTHONPATH": f"{workspace.code}{os.pathsep}{workspace.code / 'train'}",
         "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "Agg",
         ROOT_VARIABLE: str(workspace.root),
-        "JDSR_WEIGHTS": str(workspace.data / "weights"),
     }
+    weights = workspace.data / "weights"
+    environment.pop(OVERRIDE_VARIABLE, None)
+    if weights.is_dir():
+        environment[OVERRIDE_VARIABLE] = str(weights)
+    return environment
 
 
 @contextmanager
