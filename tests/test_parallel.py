@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from jdsr_cli import parallel
-from jdsr_cli.parallel import ParallelStages, StageTimes
+from jdsr_cli.parallel import ParallelStages, StageTimes, check_stopped
 
 
 @dataclass(frozen=True)
@@ -183,3 +183,23 @@ def test_waiting_for_room_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         list(stream)
         (times,) = stages.times()
     assert times.output_wait >= 0.03
+
+
+def test_work_without_items_ends_when_its_reader_stops() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless() -> Iterator[Item]:
+        begun.set()
+        try:
+            while True:
+                check_stopped()
+                time.sleep(0.001)
+        finally:
+            ended.set()
+        yield Item(0)
+
+    with ParallelStages() as stages:
+        stages.add(endless(), "endless")
+        assert begun.wait(600)
+        check_stopped()  # this thread runs no stage
+    assert ended.is_set()
