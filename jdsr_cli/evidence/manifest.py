@@ -127,8 +127,10 @@ def describe_device(device: str | torch.device) -> dict[str, str]:
 
 def read_manifest(result: Path) -> dict[str, Any]:
     """Return the manifest in a folder of results; empty if there is no valid one."""
+    path = result / MANIFEST
     try:
-        content = json.loads((result / MANIFEST).read_bytes())
+        # To open a pipe or some devices waits for ever.
+        content = json.loads(path.read_bytes()) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -133,9 +133,9 @@ def open_container(
             where=path_of(file),
             hint="Export a self-contained file with the program that made it.",
         )
-    for stream in container.streams.video:
-        if stream.codec_context is not None:
-            stream.codec_context.options = dict(decoding)
+    for video in container.streams.video:
+        if video.codec_context is not None:
+            video.codec_context.options = dict(decoding)
     return container
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import EpsImagePlugin, Image, PngImagePlugin
 
 from jdsr_cli.errors import InputError, UsageError, WeightsCorruptError
 from jdsr_cli.faces.detection.centerface import _packaged_file
@@ -111,6 +112,26 @@ def test_int8_needs_pictures_of_the_right_size(tiny_weights: Weights, tmp_path: 
     with pytest.raises(InputError, match="32x32"):
         export.export_onnx(weights, out, tmp_path / "none")
     assert not out.exists()
+
+
+def test_pictures_of_another_size_or_kind_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("it was decoded")
+
+    path = tmp_path / "a.png"
+    for pixels, form in ((32, "PNG"), (33, "PNG"), (32, "EPS"), (32, "TIFF")):
+        Image.new("RGB", (pixels, pixels), (1, 2, 3)).save(path, format=form)
+        if (pixels, form) == (32, "PNG"):
+            (found,) = export._read_pictures(tmp_path, 32)
+            assert found.shape == (1, 32, 32, 3)
+            assert found[0, 0, 0].tolist() == [1, 2, 3]
+            monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
+            monkeypatch.setattr(EpsImagePlugin, "Ghostscript", fail)
+            continue
+        with pytest.raises(InputError, match="32x32"):
+            export._read_pictures(tmp_path, 32)
 
 
 def test_a_missing_exporter_is_a_usage_error(

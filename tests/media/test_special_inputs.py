@@ -13,6 +13,7 @@ import pytest
 from clips import COUNT, encode
 
 from jdsr_cli.errors import InputError, InputUnreadableError
+from jdsr_cli.evidence import MANIFEST, read_manifest
 from jdsr_cli.media import expand_inputs, open_reader
 
 SECONDS = 20.0
@@ -158,3 +159,10 @@ def test_pictures_of_a_sequence_that_are_pipes_are_no_pictures(tmp_path: Path) -
         os.mkfifo(tmp_path / f"shot_{number}.png")
     fault = answer(lambda: open_reader(tmp_path / "shot_%d.png"))
     assert isinstance(fault, InputError)
+
+
+def test_a_manifest_that_is_a_pipe_is_no_manifest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / MANIFEST)
+    found: list[object] = []
+    assert answer(lambda: found.append(read_manifest(tmp_path))) is None
+    assert found == [{}]
