@@ -46,7 +46,7 @@ class VideoMetrics:
     """Measures faces of neighbouring frames.
 
     Args:
-        identity: TorchScript file of a recognition network; None to leave its figures out.
+        identity: ONNX or TorchScript file of a recognition network; None to leave its figures out.
         landmarks: ONNX file of a landmark network; likewise.
         device: Device of the recognition network.
 

@@ -1,15 +1,14 @@
 """Face embeddings by a recognition network from a file, for tracking and for evaluation.
 
-The network is TorchScript and takes RGB 0 to 255 of 112x112 pixels aligned to the template on which
-ArcFace (Deng et al. 2019) and its relatives are trained. The 128-px template of jdsr is mapped to
-it by the similarity that fits the five landmarks of both best.
+The network is ONNX or TorchScript (`recognition_files`) and takes RGB 0 to 255 of 112x112 pixels
+aligned to the template on which ArcFace (Deng et al. 2019) and its relatives are trained. The
+128-px template of jdsr is mapped to it by the similarity that fits the five landmarks of both best.
 
 Most runs use no such network: torch is imported when one is opened.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_cli.faces.alignment import crop, estimate_alignment, similarity_from_template
 from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.display import Display
+from jdsr_cli.faces.recognition_files import open_recognition
 from jdsr_cli.faces.resampling import invert, resample
 
 if TYPE_CHECKING:
@@ -46,37 +46,23 @@ class RecognitionNetwork:
     """A face recognition network that gives embeddings of length 1.
 
     Args:
-        path: TorchScript file: (B, 3, 112, 112) RGB 0 to 255 to (B, D). Such a file holds code;
-            give only files from a source you trust.
-        device: Where it runs.
+        path: ONNX or TorchScript file: (B, 3, 112, 112) RGB 0 to 255 to (B, D). TorchScript holds
+            code that can read and write files; give only such files from a source you trust.
+        device: Where TorchScript runs.
 
     Raises:
         WeightsMissingError: The file does not exist.
-        WeightsCorruptError: The file is not TorchScript, or the network does not give one vector
-            for each face.
+        WeightsCorruptError: It is neither ONNX nor TorchScript, or the network does not give one
+            vector for each face.
+        UsageError: It is ONNX, and no package is installed that runs it.
 
     """
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        if not path.is_file():
-            raise WeightsMissingError(
-                "no identity network", where=path, hint="Give --identity FILE"
-            )
         import torch
 
-        try:
-            with warnings.catch_warnings():
-                # torch discourages TorchScript for new files; existing networks are such files.
-                warnings.simplefilter("ignore", FutureWarning)
-                warnings.simplefilter("ignore", DeprecationWarning)
-                network = torch.jit.load(  # type: ignore[no-untyped-call]
-                    str(path), map_location=device
-                )
-                self._network = network.eval()
-        except (RuntimeError, ValueError, OSError) as error:
-            raise WeightsCorruptError("not a TorchScript network", where=path) from error
+        self._network = open_recognition(path, device)
         self.path = path
-        self._device = device
         self._square = invert(to_arcface())
         self.embed(torch.zeros(2, 3, TEMPLATE_SIZE, TEMPLATE_SIZE))
 
@@ -89,8 +75,8 @@ class RecognitionNetwork:
         given = torch.from_numpy(squares).permute(0, 3, 1, 2).float().contiguous()
         try:
             with torch.inference_mode():
-                found = self._network(given.to(self._device))
-        except RuntimeError as error:
+                found = self._network(given)
+        except (RuntimeError, TypeError) as error:
             raise self._corrupt("does not take (B, 3, 112, 112)") from error
         if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != len(given):
             raise self._corrupt("does not give one vector a face")
@@ -107,7 +93,7 @@ class FaceEmbedder:
     """Embeds the faces of a frame.
 
     Args:
-        path: TorchScript file, see `RecognitionNetwork`.
+        path: ONNX or TorchScript file, see `RecognitionNetwork`.
         device: Where it runs.
 
     Raises:

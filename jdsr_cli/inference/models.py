@@ -26,6 +26,8 @@ SMALL_PIXELS = 256 * 256
 takes 5 % longer: the other stages wait for a core."""
 COMPILED_SIZES = 12
 """Most sizes for which a network stays compiled."""
+_OTHER_FILE = b"\x0a\x08location"
+"""Key of the place of weights that are not in the ONNX file, as an entry of `external_data`."""
 
 
 class ExportedModel(Protocol):
@@ -52,9 +54,16 @@ def open_model(path: Path, backend: str) -> ExportedModel:
         backend: ``openvino`` or ``onnx``; it must be installed.
 
     Raises:
-        WeightsCorruptError: The file is not a network that the backend can run.
+        WeightsCorruptError: The file is not a network that the backend can run, or refers to other
+            files.
 
     """
+    if _OTHER_FILE in path.read_bytes():
+        raise WeightsCorruptError(
+            "refers to other files, which are not read",
+            where=path,
+            hint="Export the network again, with its weights in the same file.",
+        )
     return OpenVinoModel(path) if backend == "openvino" else OnnxRuntimeModel(path)
 
 

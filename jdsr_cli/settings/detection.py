@@ -201,7 +201,8 @@ class DetectionSettings(Settings):
     identity: Annotated[
         str | None,
         Option(
-            "TorchScript face embedding network for re-identification.",
+            "Face embedding network for re-identification: ONNX, or TorchScript, which can read "
+            "and write your files: only from a source you trust.",
             group="faces", metavar="FILE",
         ),
     ] = None  # fmt: skip

@@ -226,7 +226,9 @@ class EvalSettings(Settings):
     identity: Annotated[
         Path | None,
         Option(
-            "Measure identity with a TorchScript network (112x112 input as for ArcFace): cosine "
+            "Measure identity with a network of 112x112 input as for ArcFace (ONNX, or "
+            "TorchScript, which can read and write your files: only from a source you trust): "
+            "cosine "
             "with the true face, share of faces whose identity moves away from it, and rank-1 "
             "identification if the data names the people. With --video: distance between the "
             "identities of neighbouring frames.",

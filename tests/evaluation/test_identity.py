@@ -61,7 +61,7 @@ def test_invalid_network_files_raise_errors_that_name_them(tmp_path: Path) -> No
     with pytest.raises(WeightsMissingError, match=r"absent\.pt"):
         IdentityMetric(tmp_path / "absent.pt")
     (tmp_path / "text.pt").write_text("no network")
-    with pytest.raises(WeightsCorruptError, match=r"text\.pt: not a TorchScript"):
+    with pytest.raises(WeightsCorruptError, match=r"text\.pt: is neither an ONNX"):
         IdentityMetric(tmp_path / "text.pt")
     with pytest.raises(WeightsCorruptError, match=r"flat\.pt.*one vector a face"):
         IdentityMetric(write_torchscript(tmp_path / "flat.pt", Flat()))

@@ -23,7 +23,7 @@ class FrameIdentities:
     """Embeddings of the faces of frames.
 
     Args:
-        path: TorchScript file, see `RecognitionNetwork`.
+        path: ONNX or TorchScript file, see `RecognitionNetwork`.
         device: Device of the network.
 
     Raises:

@@ -29,12 +29,13 @@ class IdentityMetric:
     gallery also: whether the person is identified at rank 1.
 
     Args:
-        path: TorchScript file, see `RecognitionNetwork`.
+        path: ONNX or TorchScript file, see `RecognitionNetwork`.
         device: Device of the network.
 
     Raises:
         WeightsMissingError: The file does not exist.
-        WeightsCorruptError: It is not TorchScript, or does not return one vector per face.
+        WeightsCorruptError: It is neither ONNX nor TorchScript, or does not return one vector per
+            face.
 
     """
 
