@@ -1,4 +1,4 @@
-"""Runs in a separate process that is killed at a chosen point.
+"""Runs in a separate process that gets a signal at a chosen point.
 
 A point is the n-th call of a function of jdsr, so that it does not depend on timing.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ class Point:
     function: str
     call: int = 1
     after: bool = False
-    """Whether the process is killed after the call instead of before it."""
+    """Whether the signal comes after the call instead of before it."""
     matches: Callable[..., bool] = lambda *_, **__: True
 
 
@@ -66,28 +68,43 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["jdsr_cli.restoration", "torch", "cv2"])
 
 
-def run_until_killed(point: str, source: str | Path, out: Path, settings: Settings) -> None:
-    """Run in a process that must be killed by SIGKILL at the named point."""
-    process = _CONTEXT.Process(target=_run, args=(point, str(source), out, settings))
-    process.start()
+def run_until_killed(
+    point: str,
+    source: str | Path,
+    out: Path,
+    settings: Settings,
+    by: signal.Signals = signal.SIGKILL,
+) -> None:
+    """Run in a process that must be ended by a signal, SIGKILL by default, at the named point."""
+    process = start_run(point, source, out, settings, by)
     process.join()
-    assert process.exitcode == -signal.SIGKILL, f"{point}: the run ended with {process.exitcode}"
+    assert process.exitcode == -by, f"{point}: the run ended with {process.exitcode}"
 
 
-def _run(point: str, source: str, out: Path, settings: Settings) -> None:
+def start_run(
+    point: str, source: str | Path, out: Path, settings: Settings, by: signal.Signals
+) -> ForkServerProcess:
+    """Start a run in a process that sends itself a signal at the named point."""
+    process = _CONTEXT.Process(target=_run, args=(point, str(source), out, settings, by))
+    process.start()
+    return process
+
+
+def _run(point: str, source: str, out: Path, settings: Settings, by: signal.Signals) -> None:
     import cv2
     import torch
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _kill_at(POINTS[point])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _send_at(POINTS[point], by)
     if isinstance(settings, RestoreSettings):
         restore([source], out, settings)
     else:
         crop_faces([source], out, settings)
 
 
-def _kill_at(point: Point) -> None:
+def _send_at(point: Point, by: signal.Signals) -> None:
     original = getattr(point.owner, point.function)
     calls = 0
 
@@ -96,10 +113,10 @@ def _kill_at(point: Point) -> None:
         calls += point.matches(*args, **named)
         due = calls == point.call
         if due and not point.after:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), by)
         result = original(*args, **named)
-        if due:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if due and point.after:
+            os.kill(os.getpid(), by)
         return result
 
     setattr(point.owner, point.function, wrapped)
