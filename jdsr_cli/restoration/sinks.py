@@ -203,6 +203,10 @@ class StillSink(Sink):
         write_image(self._path, self._picture(item), picture_metadata(XMP_KEY), self._exif)
         self._frames += 1
 
+    def end_segment(self) -> list[Path]:
+        """Return the picture, which is complete."""
+        return [self._path] if self._frames else []
+
     def finish(self) -> SinkResult:
         """Return the picture."""
         files = sign_file(self._signer, self._path, _content_of(self.name))
