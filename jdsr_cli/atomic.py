@@ -156,13 +156,15 @@ def make_folders(folder: Path) -> None:
         flush_folder(one.parent)
 
 
-def publish(partial: Path, path: Path, *, replace: bool = True) -> None:
+def publish(partial: Path, path: Path, *, replace: bool = True, flushes_name: bool = True) -> None:
     """Flush `partial` to the disk, rename it to `path` in one step, and flush the folder.
 
     Args:
         partial: The complete file.
         path: Its name.
         replace: Whether a file of that name is replaced.
+        flushes_name: Whether the folder is flushed; otherwise the caller does it once for many
+            files.
 
     Raises:
         OutputError: The file cannot be flushed or renamed; the caller removes `partial`.
@@ -174,7 +176,8 @@ def publish(partial: Path, path: Path, *, replace: bool = True) -> None:
             partial.replace(path)
         else:
             rename_new(partial, path)
-        flush_folder(path.parent)
+        if flushes_name:
+            flush_folder(path.parent)
     except OSError as exc:
         raise output_error(exc, path) from exc
 
@@ -223,7 +226,9 @@ def prepare_folder(out: Path) -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path, *, make_folder: bool = False, replace: bool = True) -> Iterator[Path]:
+def atomic_file(
+    path: Path, *, make_folder: bool = False, replace: bool = True, flushes_name: bool = True
+) -> Iterator[Path]:
     """Yield a temporary file beside `path`; it is renamed to `path` when the block succeeds.
 
     Until then a file at `path` is unchanged, so readers see either the old or the new content.
@@ -233,6 +238,7 @@ def atomic_file(path: Path, *, make_folder: bool = False, replace: bool = True) 
         path: The file.
         make_folder: Whether to create missing parent folders.
         replace: Whether a file of that name is replaced, also one that appears in the meantime.
+        flushes_name: As for `publish`.
 
     Raises:
         OutputError: The folder is missing, full or read-only, or the name is taken.
@@ -246,7 +252,7 @@ def atomic_file(path: Path, *, make_folder: bool = False, replace: bool = True) 
     partial = create_partial(path)
     try:
         yield partial
-        publish(partial, path, replace=replace)
+        publish(partial, path, replace=replace, flushes_name=flushes_name)
     except OSError as exc:
         raise exc if isinstance(exc, JdsrError) else output_error(exc, path) from exc
     finally:

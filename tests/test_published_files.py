@@ -60,7 +60,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "measurement": lambda out: BenchReport("generator", {}, ()).write(out / "a.json"),
     "array": lambda out: write_array(out / "a.npy", IMAGE),
     "table": lambda out: write_json(out / "a.json", {}),
-    "hashed": lambda out: write_hashed(out / "a.npz", [b"a"]),
+    "hashed": lambda out: write_hashed(out / "a.npz", [b"a"], "run"),
     "checkpoint": lambda out: checkpoint.save(out / "a.pt", {"a": torch.zeros(1)}),
     "lease": lambda out: write_lease_json(out / "new" / "a.json", {}),
     "folder": renamed_folder,

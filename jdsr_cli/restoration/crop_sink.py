@@ -44,7 +44,7 @@ class CropSink(Sink):
                 continue
             face.file = f"{self._stem}_{track_name(face.track)}_frame{item.index:06d}.png"
             path = self._folder / face.file
-            write_image(path, face.crop)
+            write_image(path, face.crop, flushes_name=False)
             face.sha256 = sha256_file(path)
             self._written.append(path)
             stored = item.input.display.stored_detection(face.detection)

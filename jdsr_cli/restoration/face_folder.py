@@ -60,7 +60,8 @@ class FaceFolder:
         """
         file = f"{FACES}/{name}.png"
         path = self._results / file
-        write_image(path, image, _RESTORED_METADATA if content == "restored" else None)
+        metadata = _RESTORED_METADATA if content == "restored" else None
+        write_image(path, image, metadata, flushes_name=False)
         sign_file(self._signer, path, content)
         self._written.append(path)
         return {"file": file, "sha256": sha256_file(path)}

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from jdsr_cli.atomic import atomic_file, output_error
+from jdsr_cli.atomic import atomic_file, flush_folder, output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.restoration.finished_segments import (
     FinishedSegment,
@@ -138,7 +138,7 @@ class Journal:
         return self.segments[-1].frames if self.segments else 0
 
     def add(self, frames: int, next_index: int, files: Sequence[Path], state: Path) -> None:
-        """Append a segment whose files are on the disk.
+        """Append a segment whose files are on the disk; their names are when this returns.
 
         Args:
             frames: Number of frames in all segments up to and including this one.
@@ -157,6 +157,8 @@ class Journal:
                 len(self.segments), frames, next_index, stored, self._name(state),
                 StoredFile.of(state),
             )  # fmt: skip
+            for written in sorted({path.parent for path in (*files, state)}):
+                flush_folder(written)
             self._write(describe_segment(segment, self._run))
         except OSError as fault:
             raise output_error(fault, self._folder) from fault

@@ -178,3 +178,27 @@ def test_other_weights_of_the_generator_are_chosen_by_their_option(
     Journal(tmp_path, burst_request(before)).close()
     with pytest.raises(OutputError, match="with the --weights of that run"):
         Journal(tmp_path, now)
+
+
+def test_names_of_files_are_on_the_disk_before_a_line_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, faces = tmp_path / "work", tmp_path / "results" / "faces"
+    for folder in (work, faces):
+        folder.mkdir(parents=True)
+    journal = Journal(work, REQUEST)
+    before = (work / Journal.NAME).read_bytes()
+    flushed: list[Path] = []
+
+    def flush(folder: Path) -> None:
+        assert (work / Journal.NAME).read_bytes() == before
+        flushed.append(folder)
+
+    monkeypatch.setattr("jdsr_cli.restoration.journal.flush_folder", flush)
+    pictures = [faces / "one.png", faces / "two.png", work / "0.faces.jsonl"]
+    for path in (*pictures, work / "0.state"):
+        path.write_bytes(b"content")
+    journal.add(8, 8, pictures, work / "0.state")
+    journal.close()
+    assert flushed == [faces, work]
+    assert (work / Journal.NAME).read_bytes() != before

@@ -31,6 +31,8 @@ def write_image(
     image: Image | DeepImage,
     metadata: Mapping[str, str] | None = None,
     exif: PictureExif | None = None,
+    *,
+    flushes_name: bool = True,
 ) -> None:
     """Write a picture; the file appears under its name only when it is complete.
 
@@ -40,6 +42,8 @@ def write_image(
         metadata: Texts by key, stored as PNG text chunks or in the comment of a JPEG. The value of
             the key `XMP_KEY` is an XMP packet.
         exif: EXIF to store; the size is set to that of `image`.
+        flushes_name: Whether the name is on the disk when this returns, as the content is;
+            otherwise the caller flushes the folder once for many pictures.
 
     Raises:
         OutputError: The folder is missing, full or read-only.
@@ -67,7 +71,7 @@ def write_image(
         options["exif"] = exif.block(*picture.size)
     if suffix != ".png" and len(options.get("exif", b"")) > _MAX_JPEG_EXIF:
         raise UsageError("the EXIF is too large for a JPEG", where=target, hint="Use .png.")
-    with atomic_file(target) as partial:
+    with atomic_file(target, flushes_name=flushes_name) as partial:
         if suffix == ".png":
             chunks = PngInfo()
             for key, text in texts.items():
