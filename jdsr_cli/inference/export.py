@@ -20,6 +20,7 @@ from PIL import Image
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputError, UsageError
 from jdsr_cli.inference.generator import INPUT_NAME
+from jdsr_cli.inference.offline_imports import import_offline
 from jdsr_cli.inference.torch_generator import FusedGenerator, fold_batch_normalisation
 from jdsr_cli.weights import load_generator
 
@@ -119,8 +120,7 @@ def _read_pictures(folder: Path, side: int) -> list[NDArray[np.uint8]]:
 def _quantise(model: Any, name: str, pictures: list[NDArray[np.uint8]]) -> Any:
     """Return the network with int8 convolutions in its blocks (NNCF, symmetric weights)."""
     with _quiet():
-        import nncf
-
+        nncf = import_offline("nncf")
         ignored = [
             node.name
             for node in model.graph.node

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError
 from jdsr_cli.inference.backends import compiled_directory, cpu_threads
+from jdsr_cli.inference.offline_imports import import_offline
 
 Outputs = tuple[NDArray[Any], ...]
 Shape = tuple[int | None, ...]
@@ -81,8 +82,7 @@ class OpenVinoModel:
     backend = "openvino"
 
     def __init__(self, path: Path) -> None:
-        import openvino
-
+        openvino = import_offline("openvino")
         threads = cpu_threads()
         model = _read(path)
         self.input_name = model.input(0).get_any_name()
@@ -164,9 +164,7 @@ def _core() -> Any:
     two instances that end in the order in which they began, that one is freed memory, and the next
     signal that Python handles (Ctrl-C, the end of a child) ends the process.
     """
-    import openvino
-
-    return openvino.Core()
+    return import_offline("openvino").Core()
 
 
 def _read(path: Path) -> Any:
