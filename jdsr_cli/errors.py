@@ -11,16 +11,18 @@
     │   ├── MediaError                        the file contains no media that can be decoded
     │   │   └── TooLargeError                 decoding it would take too much memory or time
     │   └── DatasetError                      a data set has an unexpected layout
+    ├── InsufficientMemoryError               the process has too little memory
+    │                   (1, MemoryError)
     ├── OutputError     (6, OSError)          the output cannot be written, or not signed
     ├── WeightsError    (5, RuntimeError)     a weight file cannot be used
     │   ├── WeightsMissingError               the file is not on this machine
     │   └── WeightsCorruptError               its bytes or tensors differ from the record
     └── TrainingError   (1, RuntimeError)     a loss that is not finite, a checkpoint of another run
 
-Exit codes of the command line: 0 all done · 1 training failed · 2 usage · 3 input unreadable ·
-4 some inputs, recordings in them, jobs of a plan or rows of a table failed, the rest done ·
-5 weights missing or corrupt · 6 output cannot be written · 7 a result is not as recorded ·
-130 interrupted.
+Exit codes of the command line: 0 all done · 1 training failed, or too little memory · 2 usage ·
+3 input unreadable · 4 some inputs, recordings in them, jobs of a plan or rows of a table failed,
+the rest done · 5 weights missing or corrupt · 6 output cannot be written · 7 a result is not as
+recorded · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -168,6 +170,17 @@ class DatasetError(InputError):
         >>> from jdsr_cli import DatasetError
         >>> DatasetError("no faces in the split test", where="celeba").exit_code
         3
+
+    """
+
+
+class InsufficientMemoryError(JdsrError, MemoryError):
+    """The process has too little memory, for example under a limit of `ulimit` or of a container.
+
+    Examples:
+        >>> from jdsr_cli import InsufficientMemoryError
+        >>> InsufficientMemoryError("too little memory", where="a.mp4").exit_code
+        1
 
     """
 

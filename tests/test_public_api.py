@@ -16,6 +16,7 @@ NAMES = [
     "InputMissingError",
     "InputResult",
     "InputUnreadableError",
+    "InsufficientMemoryError",
     "JdsrError",
     "MediaError",
     "NotAsRecordedError",

@@ -20,6 +20,7 @@ from jdsr_cli.cli.verifying import verify
 from jdsr_cli.cli.watching import watch
 from jdsr_cli.cli.weights import app as weights
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError, OutputError
+from jdsr_cli.memory_faults import memory_fault
 from jdsr_cli.signals import interrupting_signals
 from jdsr_cli.standard_streams import guarded_streams
 from jdsr_cli.version import __version__
@@ -32,9 +33,12 @@ class Commands(TyperGroup):
         """Run the given command."""
         try:
             return super().invoke(ctx)
-        except JdsrError as fault:
-            write_error(fault)
-            raise typer.Exit(fault.exit_code) from fault
+        except Exception as fault:
+            error = memory_fault(fault) or fault
+            if not isinstance(error, JdsrError):
+                raise
+            write_error(error)
+            raise typer.Exit(error.exit_code) from fault
         except KeyboardInterrupt as fault:
             write_notice(
                 "interrupted: finished work is kept (continue with --resume; training resumes)"

@@ -16,7 +16,6 @@ from typing import ParamSpec, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence import FileDigest, round_seconds
 from jdsr_cli.faces import Alignment, CompositeSettings, Detection
@@ -30,6 +29,7 @@ from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.faces.window import FaceWindow
 from jdsr_cli.media import DeepImage, Image, LaterRecording, MediaInfo, Reader
 from jdsr_cli.progress import StageClock
+from jdsr_cli.restoration.failures import failure_of
 from jdsr_cli.restoration.finished_segments import FinishedSegment
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.request import Request
@@ -112,17 +112,7 @@ class InputState:
             except JdsrError as change:
                 change.__cause__ = fault
                 fault = change
-        if isinstance(fault, JdsrError):
-            self.error = fault
-        elif isinstance(fault, OSError) and fault.errno is not None:
-            self.error = output_error(fault, self.workspace.final)
-        else:
-            self.error = JdsrError(
-                f"failed unexpectedly ({type(fault).__name__}: {fault})",
-                where=self.source,
-                hint="Please report this with the file.",
-            )
-            self.error.__cause__ = fault
+        self.error = failure_of(fault, self.source, self.workspace.final)
 
 
 @dataclass(frozen=True, eq=False)
