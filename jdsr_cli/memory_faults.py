@@ -11,7 +11,7 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-from jdsr_cli.errors import InsufficientMemoryError, JdsrError
+from jdsr_cli.errors import InsufficientMemoryError, JdsrError, WeightsError
 
 _MESSAGES = (
     "failed to map segment", "allocate memory", "unable to allocate", "not enough memory",
@@ -23,14 +23,19 @@ _MESSAGES = (
 def memory_fault(fault: BaseException, where: Path | None = None) -> InsufficientMemoryError | None:
     """Return the error to report if a fault, or what caused it, is a lack of memory; else None.
 
+    Other errors of jdsr stay as they are: a damaged file can make a library ask for any amount.
+    Weights that cannot be opened for want of memory are not damaged.
+
     Args:
         fault: Any exception.
         where: The file that was processed.
 
     """
+    if isinstance(fault, InsufficientMemoryError):
+        return fault
+    if isinstance(fault, JdsrError) and not isinstance(fault, WeightsError):
+        return None
     for one in _causes(fault):
-        if isinstance(one, InsufficientMemoryError):
-            return one
         if _is_lack(one):
             error = InsufficientMemoryError(
                 f"this process has too little memory ({type(one).__name__})",

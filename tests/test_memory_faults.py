@@ -25,6 +25,13 @@ LACKS = [
 ]
 
 
+def damaged_file() -> MediaError:
+    """Return the error of a file that made a library ask for too much."""
+    error = MediaError("states an absurd size", where="a.mkv")
+    error.__cause__ = MemoryError()
+    return error
+
+
 @pytest.mark.parametrize("lack", LACKS, ids=str)
 def test_a_lack_of_memory_is_known_by_any_library(lack: Exception) -> None:
     found = failure_of(lack, Path("a.mp4"), Path("out/a"))
@@ -44,6 +51,7 @@ def test_a_lack_of_memory_is_known_behind_another_error(lack: Exception) -> None
     "fault",
     [
         MediaError("is damaged", where="out of memory.mp4"),
+        damaged_file(),
         FileNotFoundError(errno.ENOENT, "No such file", "bad_alloc.png"),
         ValueError("zip() argument 2 is shorter than argument 1"),
     ],

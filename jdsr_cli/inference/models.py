@@ -108,6 +108,9 @@ class OpenVinoModel:
         for number in range(len(examples)):
             self._queue.start_async([examples[number : number + 1]], number)
         self._queue.wait_all()
+        if () in results:
+            # Its thread drops errors of `keep`, which needs nothing but memory.
+            raise MemoryError("a result of OpenVINO is missing")
         return results
 
 
