@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from repeated_clip import add_clip_options, frame_hashes, print_line, repeat_clip
+from repeated_clip import add_clip_options, frame_hashes, parse_options, print_line, repeat_clip
 
 MAX_KILLS = 3
 """Maximum number of kills of one run."""
@@ -131,9 +131,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=60, help="length of the clip")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = sys.argv[1:]
-    separator = arguments.index("--") if "--" in arguments else len(arguments)
-    parsed, options = parser.parse_args(arguments[:separator]), arguments[separator + 1 :]
+    parsed, options = parse_options(parser)
     rng = random.Random(parsed.seed)
     identical = 0
     with tempfile.TemporaryDirectory() as temporary:

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from repeated_clip import add_clip_options, print_line, repeat_clip
+from repeated_clip import add_clip_options, parse_options, print_line, repeat_clip
 
 MAX_RATIO = 1.1
 """Maximum ratio of the peaks of the longest and the shortest clip."""
@@ -79,9 +79,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_clip_options(parser)
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10])
-    arguments = sys.argv[1:]
-    separator = arguments.index("--") if "--" in arguments else len(arguments)
-    parsed, options = parser.parse_args(arguments[:separator]), arguments[separator + 1 :]
+    parsed, options = parse_options(parser)
     peaks = []
     with tempfile.TemporaryDirectory() as temporary:
         for minutes in parsed.minutes:

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kill_and_resume import Result, differences, finish, read_result, start
-from repeated_clip import add_clip_options, print_line, repeat_clip
+from repeated_clip import add_clip_options, parse_options, print_line, repeat_clip
 
 IMAGE_BYTES = 96 << 20
 COMMIT_S = 30
@@ -184,9 +184,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=6, help="length of the clip")
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = sys.argv[1:]
-    separator = arguments.index("--") if "--" in arguments else len(arguments)
-    parsed, options = parser.parse_args(arguments[:separator]), arguments[separator + 1 :]
+    parsed, options = parse_options(parser)
     rng = random.Random(parsed.seed)
     whole_count = 0
     with tempfile.TemporaryDirectory() as temporary:

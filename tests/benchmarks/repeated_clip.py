@@ -17,6 +17,13 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=int, default=10, help="frames per second")
 
 
+def parse_options(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[str]]:
+    """Return the arguments of a script, and those after `--`, which are passed to `restore`."""
+    arguments = sys.argv[1:]
+    separator = arguments.index("--") if "--" in arguments else len(arguments)
+    return parser.parse_args(arguments[:separator]), arguments[separator + 1 :]
+
+
 def repeat_clip(source: Path, target: Path, *, seconds: int, height: int, rate: int) -> Path:
     """Write `source`, repeated for `seconds`, as H.264 with the given height and frame rate."""
     command = [

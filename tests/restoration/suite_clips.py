@@ -26,6 +26,15 @@ WALK = 28
 """Frames of `walk`: three segments of 8 and a half one."""
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A clip of 24 frames in segments of 8, its settings, and its results."""
+
+    clip: Path
+    settings: RestoreSettings
+    result: Path
+
+
 def walk(path: Path, first: Picture, second: Picture, frames: int = WALK) -> Path:
     """Write a clip of 280x140 with one person, and another one in frames 5 to 10.
 

@@ -6,45 +6,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from killed_run import run_until_killed, start_run
 from nightly_cases import mostly_nightly
-from suite_clips import file_hashes, walk, walk_settings
+from suite_clips import Undisturbed, file_hashes
 
 from jdsr_cli.restoration import restore
-from jdsr_cli.settings import RestoreSettings
 
 POINT = "before a line of the journal"
 SIGNALS = [signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGXCPU]
 """What ends a process that does not handle it."""
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """A clip, its settings, and the results of a run without signals."""
-
-    clip: Path
-    settings: RestoreSettings
-    result: Path
-
-
-@pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory,
-    astronaut: np.ndarray,
-    hopper: np.ndarray,
-    tiny_weights: Callable[[int], Path],
-) -> Undisturbed:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    settings = walk_settings(tiny_weights(64))
-    clip = walk(folder / "walk.mkv", astronaut, hopper, 24)
-    assert restore([clip], folder / "out", settings).exit_code == 0
-    return Undisturbed(clip, settings, folder / "out" / "walk")
 
 
 @pytest.mark.parametrize("by", mostly_nightly(SIGNALS, [signal.SIGUSR1]), ids=lambda one: one.name)
