@@ -24,7 +24,7 @@ from test_assistance import assistant, interrupt
 
 import jdsr_cli
 from jdsr_cli.media import open_reader
-from jdsr_cli.restoration import crop_faces, pipeline, restore
+from jdsr_cli.restoration import crop_faces, processing, restore
 from jdsr_cli.restoration.survey import HEADS_SUFFIX, PEOPLE
 from jdsr_cli.settings import CropSettings, PrivacySettings, ReadSettings, RestoreSettings
 
@@ -216,13 +216,13 @@ def test_of_a_squeezed_picture_the_whole_head_is_covered(
 def test_a_run_that_ends_stops_the_search(
     walked: Walk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = pipeline.survey
+    original = processing.survey
 
     def stopped(*arguments: Any) -> Any:
         *others, _, limit = arguments
         return original(*others, lambda: True, limit)
 
-    monkeypatch.setattr(pipeline, "survey", stopped)
+    monkeypatch.setattr(processing, "survey", stopped)
     (result,) = restore([walked.clip], tmp_path, walked.settings).results
     assert "ended before the whole input was searched" in str(result.error)
     assert list(tmp_path.glob(".*.partial")) == []
