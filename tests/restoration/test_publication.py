@@ -12,8 +12,8 @@ from stored_manifest import write_result
 from jdsr_cli import renames
 from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import MANIFEST, SUMS
-from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.publication import Publication
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.workspace import Workspace
 
 REQUEST = Request({"scale": 4}, {})
