@@ -1,8 +1,11 @@
-"""Run commands in this process."""
+"""Run commands in this process, or in others."""
+
+import signal
 
 from typer.testing import CliRunner, Result
 
 from jdsr_cli.cli.app import app
+from jdsr_cli.signals import ENDING
 
 
 def run(*arguments: object) -> Result:
@@ -16,3 +19,9 @@ def one_line(result: Result, code: int) -> str:
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("error: ")
     return line
+
+
+def default_signals() -> None:
+    """Undo what a shell in the background, or `nohup`, has ignored for the tests."""
+    for one in ENDING:
+        signal.signal(one, signal.SIG_DFL)

@@ -12,17 +12,24 @@ from contextlib import contextmanager
 from typing import IO
 
 import pytest
+from command_line import default_signals
 
 from jdsr_cli.signals import ENDING, interrupting_signals
 
 PATIENCE = 600
 """Seconds after which a process that should have ended makes a test fail."""
 START = """
-import os, signal, sys, threading, time
+import os, select, signal, sys, threading, time
 from jdsr_cli.signals import interrupting_signals
 
 def say(text):
     print(text, flush=True)
+
+def wait_for_answer():
+    # A signal that comes just before a read is handled after it, therefore none waits for long.
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
+        pass
+    sys.stdin.readline()
 """
 CLOSING = """
 try:
@@ -32,16 +39,16 @@ try:
             time.sleep(600)
         finally:
             say("closing")
-            sys.stdin.readline()
+            wait_for_answer()
             say("closed")
 except KeyboardInterrupt:
     say("interrupted")
-    sys.stdin.readline()
+    wait_for_answer()
 """
 IGNORED = """
 with interrupting_signals():
     say("ready")
-    sys.stdin.readline()
+    wait_for_answer()
     say("alive")
 """
 LOST = """
@@ -83,8 +90,7 @@ def started(code: str, *, ignoring: int | None = None) -> Iterator[subprocess.Po
         code = START + code
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=-1, stdout=-1, stderr=-1, text=True,
-        # A shell that starts the tests in the background makes Python ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=default_signals,
     )  # fmt: skip
     guard = threading.Timer(PATIENCE, process.kill)
     guard.start()

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from command_line import default_signals
 from media.clips import noise, raw_h264
 
 Weights = Callable[[int], Path]
@@ -50,7 +51,7 @@ class EndedRun:
         return subprocess.Popen(
             [sys.executable, "-c", RUN, *words], env=self.environment, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=default_signals,
         )  # fmt: skip
 
     def await_programs(self, count: int) -> list[int]:

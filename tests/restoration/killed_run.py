@@ -36,7 +36,7 @@ class Point:
 
 
 def _named(end: str) -> Callable[..., bool]:
-    return lambda _, path: path.name.endswith(end)
+    return lambda _, path, **__: path.name.endswith(end)
 
 
 def _published(path: Path) -> bool:
