@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from repeated_clip import add_clip_options, frame_hashes, parse_options, print_line, repeat_clip
+from repeated_clip import add_clip_options, frame_hashes, make_clip, parse_options, print_line
 
 MAX_KILLS = 3
 """Maximum number of kills of one run."""
@@ -136,10 +136,7 @@ def main() -> int:
     identical = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        clip = repeat_clip(
-            parsed.clip, folder / "clip.mkv",
-            seconds=parsed.seconds, height=parsed.height, rate=parsed.rate,
-        )  # fmt: skip
+        clip = make_clip(parsed, folder)
         duration = finish(clip, folder / "whole", options)
         reference = read_result(folder / "whole")
         frames = sum(line[:1].isdigit() for line in reference.frames.splitlines())

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kill_and_resume import Result, differences, finish, read_result, start
-from repeated_clip import add_clip_options, parse_options, print_line, repeat_clip
+from repeated_clip import add_clip_options, make_clip, parse_options, print_line
 
 IMAGE_BYTES = 96 << 20
 COMMIT_S = 30
@@ -189,10 +189,7 @@ def main() -> int:
     whole_count = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        clip = repeat_clip(
-            parsed.clip, folder / "clip.mkv",
-            seconds=parsed.seconds, height=parsed.height, rate=parsed.rate,
-        )  # fmt: skip
+        clip = make_clip(parsed, folder)
         finish(clip, folder / "whole", options)
         whole = read_result(folder / "whole")
         number = 0

@@ -36,6 +36,14 @@ def repeat_clip(source: Path, target: Path, *, seconds: int, height: int, rate: 
     return target
 
 
+def make_clip(parsed: argparse.Namespace, folder: Path) -> Path:
+    """Write the clip that the options of a script ask for, and return its path."""
+    return repeat_clip(
+        parsed.clip, folder / "clip.mkv",
+        seconds=parsed.seconds, height=parsed.height, rate=parsed.rate,
+    )  # fmt: skip
+
+
 def frame_hashes(path: Path) -> str:
     """Return ffmpeg's `framemd5` of the video: time, size and hash of every frame."""
     command = [

@@ -308,18 +308,25 @@ def test_a_recording_that_grows_until_the_end_is_refused(
     assert results_in(tmp_path / "out") == []
 
 
-def test_a_recording_that_changes_while_its_sound_is_read_is_refused(
-    tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+def change_after_the_join(
+    clip: Path, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = encode(tmp_path / "short.mp4")
+    """Let a recording change when its sound was read, before its result is published."""
     join = sinks.join_segments
 
     def join_and_change(*given: object, **named: object) -> object:
         joined = join(*given, **named)  # type: ignore[arg-type]
-        overwrite(clip)
+        change(clip)
         return joined
 
     monkeypatch.setattr(sinks, "join_segments", join_and_change)
+
+
+def test_a_recording_that_changes_while_its_sound_is_read_is_refused(
+    tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = encode(tmp_path / "short.mp4")
+    change_after_the_join(clip, overwrite, monkeypatch)
     (result,) = restore([clip], tmp_path / "out", settings).results
     assert "changed while it was read" in str(result.error)
     assert "short" not in results_in(tmp_path / "out")
@@ -385,14 +392,7 @@ def test_a_touched_input_is_noted_in_the_manifest(
     tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = encode(tmp_path / "short.mp4")
-    join = sinks.join_segments
-
-    def join_and_touch(*given: object, **named: object) -> object:
-        joined = join(*given, **named)  # type: ignore[arg-type]
-        swap_and_swap_back(clip)
-        return joined
-
-    monkeypatch.setattr(sinks, "join_segments", join_and_touch)
+    change_after_the_join(clip, swap_and_swap_back, monkeypatch)
     (result,) = restore([clip], tmp_path / "out", settings).results
     assert result.output is not None
     manifest = json.loads((result.output / "manifest.json").read_text("utf-8"))
